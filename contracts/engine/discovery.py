@@ -13,28 +13,25 @@ from typing import Any
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
-from contracts.core.json_tree import is_json
 from contracts.core.target import Target
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import path_for, request_for
+from contracts.engine.offered_operations import OfferedOperations
+from contracts.engine.request_building import request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.created import created_by
-from contracts.openapi.router import operation_at, path_parameter
-from contracts.openapi.schemas import UNREAD, is_uuid, operations
-from contracts.oracle import CREATES, accepts
+from contracts.openapi.router import path_parameter
+from contracts.openapi.schemas import is_uuid, operations
+from contracts.oracle import accepts
 from contracts.oracle.violation import excerpt
 
-_NOT_THERE = frozenset({404, 405})
-_NO_API = _NOT_THERE | {501}
+_NO_API = frozenset({404, 405, 501})
 """The statuses of servers that do not have the API."""
 _CORRECT_URL = "correct the URL, which is the part before /v1"
 _NAME_WORKFLOW = "give --workflow-id a workflow that the target knows"
 _OVERLOAD = frozenset({429, 502, 503, 504})
 _TRIES = 4
-_CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
-"""A live check does not probe them for 405: a broken server might create something that cannot be deleted."""
 
 
 def discover(
@@ -57,7 +54,6 @@ class _Discovery:
         self.first_run: Mapping[str, Any] | None = None
         self._list_answer = Answer(0, (), b"")
         """The first answer of the list of runs."""
-        self._unknown_path_answer: Answer | None = None
         self._why_unanswered = "no answer"
         self._first_shown: Mapping[str, Any] | None = None
         """The first run as the target shows it. Its id may not be a UUID."""
@@ -75,8 +71,9 @@ class _Discovery:
         self._create_first_run()
         self._require_new_keys()
         self._try_made_up_ids()
-        self._find_not_offered()
-        self._require_runs_api()
+        offered = OfferedOperations(check, self._made_up_values, self._send, self._real_ids)
+        offered.find_not_offered()
+        self._require_runs_api(offered)
         check.first_run = None if self.first_run is None else self.first_run["id"]
         check.latency_s = statistics.median(self._latencies_s or [0.0])
         return check
@@ -348,25 +345,9 @@ class _Discovery:
 
     # Operations that are not offered
 
-    def _find_not_offered(self) -> None:
-        by_path: dict[str, list[str]] = {}
-        for name, (_, path) in operations().items():
-            if name not in {"bulk_create_runs", "health_check"}:
-                by_path.setdefault(path, []).append(name)
-        for path, names in by_path.items():
-            if not self._is_offered(path):
-                for name in names:
-                    self.check.not_offered[name] = f"every probe of {path} is 404 or 405"
-                continue
-            for name in names if len(names) > 1 or path == "/v1/runs/chain" else ():
-                method = operations()[name][0]
-                is_probed = method != "GET" and not (self.check.is_live and name in _CREATES_OTHER_RESOURCES)
-                if is_probed and not self._is_routed(method, path):
-                    self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
-
-    def _require_runs_api(self) -> None:
+    def _require_runs_api(self, offered: OfferedOperations) -> None:
         """Raises CouldNotCheck if no run was created, and no read is offered or all paths have the same answer."""
-        if self.first_run is None and accepts(self._list_answer) and self._answers_any_path():
+        if self.first_run is None and accepts(self._list_answer) and offered.answers_any_path(self._list_answer):
             content_type = excerpt(self._list_answer.header("content-type") or "without a Content-Type")
             reason = f"GET /v1/runs answers {self._list_answer.status} {content_type}, as a path that does not exist"
             raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
@@ -374,87 +355,6 @@ class _Discovery:
         if self.first_run is None and reads <= self.check.not_offered.keys():
             reason = f"GET /v1/runs answers {_in_short(self._list_answer)}"
             raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
-
-    def _is_routed(self, method: str, path: str) -> bool:
-        """Return whether an offered path has this method. Only a 405 shows that it does not, both for an unknown id and
-        for a malformed one. A live check sends only the unknown id.
-        """
-        if method == "DELETE" and self.check.is_live:
-            try:
-                return self.check.guard.offers_delete()
-            except (Refused, NoAnswer):
-                return True
-        ids = [""]
-        if "{" in path:
-            ids = [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
-        probes = [self._probe(method, path_for(path, resource_id)) for resource_id in ids]
-        answers = list(map(self._send, probes))
-        return any(answer is None or answer.status != 405 for answer in answers)
-
-    def _is_offered(self, path: str) -> bool:
-        """Return whether any probe gets a status other than 404 and 405. Also true if the budget is used up, or if no
-        probe with a documented method got an answer: the rules then report what they find.
-        """
-        documented = _documented_methods(path)
-        probed = False
-        for request in self._probes(path):
-            try:
-                answer = self.check.guard.send(request).answer
-            except OutOfBudget:
-                return True
-            except (Refused, NoAnswer):
-                continue
-            if answer.status not in _NOT_THERE:
-                return True
-            probed |= request.method in documented
-            if self.check.is_live and request.method == "GET" and answer.status == 404:
-                # A live check sends few probes: it compares the 404 with that of a path that does not exist.
-                return answer.body != self._answer_of_unknown_path().body
-        return not probed
-
-    def _answers_any_path(self) -> bool:
-        """Return whether a path that does not exist has the same answer as the list of runs, or both are not JSON."""
-        unknown, listed = self._answer_of_unknown_path(), self._list_answer
-        if not accepts(unknown):
-            return False
-        return unknown.body == listed.body or not (is_json(unknown.body) or is_json(listed.body))
-
-    def _answer_of_unknown_path(self) -> Answer:
-        if self._unknown_path_answer is None:
-            answer = self._send(self._probe("GET", "/v1/nothing-is-here"))
-            self._unknown_path_answer = Answer(0, (), b"") if answer is None else answer
-        return self._unknown_path_answer
-
-    def _probes(self, path: str) -> Iterable[Request]:
-        """Yield requests to a path, the most informative first: with an id that exists, a malformed one and an unknown
-        one, then with methods that are not documented.
-        """
-        documented = _documented_methods(path)
-        ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
-        if "{run_id}" in path and not self.check.is_live:
-            ids.append(self._made_up())
-        for resource_id in ids:
-            for method in documented:
-                if method == "GET" or resource_id != self.check.foreign_run:
-                    yield self._probe(method, path_for(path, resource_id))
-        for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
-            if method not in documented and not self.check.is_live:
-                yield self._probe(method, path_for(path, ids[-1]))
-
-    def _probe(self, method: str, path: str) -> Request:
-        """Return a request that the target must refuse if it is a write. A create of a live check has a session of this
-        check in its body: if the target creates a run anyway, the session proves that the run belongs to the check.
-        """
-        body: dict[str, Any] = {"status": 5}
-        if self.check.is_live and operation_at(method, path) in CREATES:
-            body["session_id"] = self.check.guard.new_session()
-        return request_for((method, path), body=body if method in {"POST", "PATCH", "PUT"} else UNREAD)
-
-    def _made_up(self) -> str:
-        """Return a made-up id that the guard allows in the path of a write."""
-        made_up = self._made_up_values.uuid()
-        self.check.guard.allow_unknown(made_up)
-        return made_up
 
     def _real_ids(self, path: str) -> list[str]:
         """Return an id that exists for the parameter of the path; nothing if none is known."""
@@ -479,10 +379,6 @@ class _Discovery:
         body = self._plain_body() | {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         ids = (self._created(body) or {}).get("input_attachment_ids") or []
         return [attachment for attachment in ids if isinstance(attachment, str)][:1]
-
-
-def _documented_methods(path: str) -> list[str]:
-    return [method for method, template in operations().values() if template == path]
 
 
 def _in_short(answer: Answer) -> str:
