@@ -5,8 +5,9 @@ changed the resources they name, earlier uses of their idempotency key, and, for
 gets a 5xx, the writes in between.
 """
 
+import functools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from typing import Final
 
 from contracts.core.exchange import Exchange, Request
@@ -69,8 +70,7 @@ class _ReproBuilder:
         self._position = {id(exchange): position for position, exchange in enumerate(case_exchanges)}
         self._needed: dict[int, Exchange] = {}
         self._pending: list[Exchange] = []
-        self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in case_exchanges}
-        self._answer_ids = {id(exchange): ids_in(exchange.answer.body) for exchange in case_exchanges}
+        self._ids_in = functools.cache(ids_in)
         for exchange in evidence:
             self._need(exchange)
 
@@ -93,11 +93,10 @@ class _ReproBuilder:
 
     def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
         """Yield the exchanges that an exchange depends on: earlier ones of its case, and the origins of its ids."""
-        names = self._request_ids.get(id(exchange)) or _named_in(exchange.request)
+        names = self._named_in(exchange.request)
         before = self._case[: self._position.get(id(exchange), 0)]
         same_key = [earlier for earlier in before if _has_key_of(earlier.request, exchange.request)]
-        made_with_key = [self._answer_ids[id(earlier)] - self._request_ids[id(earlier)] for earlier in same_key]
-        relevant = names.union(self._listed(exchange), *made_with_key)
+        relevant = names.union(self._listed(exchange), *map(self._new_ids_in, same_key))
         siblings = self._siblings(names, before) if exchange.answer.status == 404 else set()
         for earlier in before:
             if (
@@ -113,7 +112,7 @@ class _ReproBuilder:
                 yield origin
 
     def _is_change_that_matters(
-        self, earlier: Exchange, exchange: Exchange, names: set[bytes], relevant: set[bytes]
+        self, earlier: Exchange, exchange: Exchange, names: Set[bytes], relevant: Set[bytes]
     ) -> bool:
         """Return whether an earlier write may have changed a relevant resource, or created what a list by one of its
         ids contains.
@@ -121,36 +120,29 @@ class _ReproBuilder:
         if earlier.request.is_read or not _may_have_taken_effect(earlier):
             return False
         changed = ids_in(earlier.request.path.encode())
-        if exchange.request.is_read and not changed and self._request_ids[id(earlier)] & names:
+        if exchange.request.is_read and not changed and self._named_in(earlier.request) & names:
             return True
         return bool(changed & relevant)
 
-    def _siblings(self, names: set[bytes], before: Sequence[Exchange]) -> set[bytes]:
+    def _siblings(self, names: Set[bytes], before: Sequence[Exchange]) -> set[bytes]:
         """Return the ids in the answers of the creates that created the named resources."""
-        creates = [other for other in before if self._makes(other) and self._answer_ids[id(other)] & names]
-        return set().union(*(self._answer_ids[id(create)] for create in creates))
+        answers = [self._ids_in(other.answer.body) for other in before if _creates(other)]
+        return set().union(*(ids for ids in answers if ids & names))
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""
         if not exchange.request.is_read or names_resource(exchange.request):
             return set()
-        made = [
-            self._answer_ids[id(other)] - self._request_ids[id(other)] for other in self._case if self._makes(other)
-        ]
-        of_the_case = set().union(*made)
-        needed = set().union(*(self._answer_ids.get(key, set()) for key in self._needed)) & of_the_case
-        return (self._answer_ids.get(id(exchange), set()) & of_the_case) | needed
-
-    @staticmethod
-    def _makes(exchange: Exchange) -> bool:
-        return exchange.request.method == "POST" and accepts(exchange.answer)
+        of_the_case = set().union(*(self._new_ids_in(other) for other in self._case if _creates(other)))
+        shown = [self._ids_in(needed.answer.body) for key, needed in self._needed.items() if key in self._position]
+        return of_the_case.intersection(set().union(*shown))
 
     def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
         """Return the exchange whose answer first contained an id; None if a request contained it earlier."""
         for other in before:
-            if name in self._request_ids[id(other)]:
+            if name in self._named_in(other.request):
                 return None
-            if name in self._answer_ids[id(other)]:
+            if name in self._ids_in(other.answer.body):
                 return other
         if is_sought:
             for other in self._recorded:
@@ -177,8 +169,19 @@ class _ReproBuilder:
             own = [other for other in since if id(other) in self._position]
             yield from own or since[-MOST_SUSPECTS:]
 
+    def _named_in(self, request: Request) -> frozenset[bytes]:
+        return self._ids_in(request.path.encode()) | self._ids_in(request.body or b"")
 
-def _is_delete_that_matters(earlier: Request, request: Request, siblings: set[bytes]) -> bool:
+    def _new_ids_in(self, exchange: Exchange) -> frozenset[bytes]:
+        """Return the ids in an answer that its request does not contain."""
+        return self._ids_in(exchange.answer.body) - self._named_in(exchange.request)
+
+
+def _creates(exchange: Exchange) -> bool:
+    return exchange.request.method == "POST" and accepts(exchange.answer)
+
+
+def _is_delete_that_matters(earlier: Request, request: Request, siblings: Set[bytes]) -> bool:
     """Return whether an earlier delete may have deleted more than its run, or is the same request as a delete: how
     often it was sent may matter.
     """
@@ -191,9 +194,5 @@ def _same(one: Request, other: Request) -> bool:
     return (one.method, one.path, one.headers) == (other.method, other.path, other.headers)
 
 
-def _named_in(request: Request) -> set[bytes]:
-    return ids_in(request.path.encode()) | ids_in(request.body or b"")
-
-
-def ids_in(text: bytes) -> set[bytes]:
-    return set(_UUID.findall(text))
+def ids_in(text: bytes) -> frozenset[bytes]:
+    return frozenset(_UUID.findall(text))

@@ -142,10 +142,10 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",
     ]
-    places = _Places(finding)
+    places = _Places(finding.cause, finding.expected, finding.got)
     for number, exchange in enumerate(finding.exchanges, 1):
         is_last = number == len(finding.exchanges)
-        parts.append(_exchange(number, exchange, places if is_last else None))
+        parts.append(_exchange(number, exchange, places if is_last else _NO_PLACES, is_open=is_last))
     if finding.exchanges:
         commands = "\n".join(report.commands(finding))
         notes = "".join(f"<p>{escape(note)}</p>" for note in finding.command_hints)
@@ -156,18 +156,18 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
     return "\n".join([*parts, "</div>\n</details>"])
 
 
-def _exchange(number: int, exchange: Exchange, places: _Places | None) -> str:
-    """A request next to its answer, unfolded and with marks if there are `places` to mark."""
+def _exchange(number: int, exchange: Exchange, places: _Places, *, is_open: bool) -> str:
+    """A request next to its answer, with the places marked."""
     request, answer = exchange.request, exchange.answer
     line = printable(f"{request.method} {request.path[:200]}")
     status = str(answer.status) if answer.status else f"no answer: {answer.lost}"
-    target = (f"{request.method} {request.path}", places is not None and places.names_target(request.path))
+    target = (f"{request.method} {request.path}", places.names_target(request.path))
     sent = _message(target, request.headers, request.body or b"", places)
-    first = (status, places is not None and places.names_status(answer.status))
+    first = (status, places.names_status(answer.status))
     received = _message(first, answer.headers, answer.body, places)
     return "\n".join(
         [
-            f'<details class="exchange"{" open" if places is not None else ""}>'
+            f'<details class="exchange"{" open" if is_open else ""}>'
             f"<summary>Request {number}: <code>{escape(line)}</code> → {_text(status)}</summary>",
             '<div class="pair">',
             f'<div><h4>Request</h4><pre tabindex="0" aria-label="Request {number}">{sent}</pre></div>',
@@ -177,9 +177,9 @@ def _exchange(number: int, exchange: Exchange, places: _Places | None) -> str:
     )
 
 
-def _message(first: tuple[str, bool], headers: Headers, body: bytes, places: _Places | None) -> str:
+def _message(first: tuple[str, bool], headers: Headers, body: bytes, places: _Places) -> str:
     lines = [first]
-    lines += [(f"{name}: {value}", places is not None and places.names_header(name)) for name, value in headers]
+    lines += [(f"{name}: {value}", places.names_header(name)) for name, value in headers]
     lines.append(("", False))
     if body:
         lines += _body_lines(body, places)
@@ -238,14 +238,14 @@ def _hash(content: str) -> str:
 class _Places:
     """The fields, values and ids that the texts of a finding name."""
 
-    def __init__(self, finding: Finding) -> None:
-        self._got = finding.got
-        self._text = f"{finding.cause} {finding.expected} {finding.got}"
+    def __init__(self, cause: str, expected: str, got: str) -> None:
+        self._got = got
+        self._text = f"{cause} {expected} {got}"
         self._fields = {f'"{name}"' for name in _FIELD.findall(self._text.lower())}
         # The word "Server" in "500 Internal Server Error" does not name the header.
         for status in HTTPStatus:
             self._text = self._text.replace(f"{status.value} {status.phrase}", str(status.value))
-        self._values = [*_QUOTED.findall(f"{finding.expected} {finding.got}"), *_ID.findall(finding.got)]
+        self._values = [*_QUOTED.findall(f"{expected} {got}"), *_ID.findall(got)]
 
     def names_status(self, status: int) -> bool:
         return re.search(rf"\b{status}\b", self._got) is not None
@@ -273,7 +273,10 @@ class _Places:
         return any(one in value for one in self._values)
 
 
-def _body_lines(body: bytes, places: _Places | None) -> list[tuple[str, bool]]:
+_NO_PLACES: Final = _Places("", "", "")
+
+
+def _body_lines(body: bytes, places: _Places) -> list[tuple[str, bool]]:
     """Return the lines of a body, JSON indented, each with whether it is to be marked. Long bodies are cut."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
@@ -281,7 +284,7 @@ def _body_lines(body: bytes, places: _Places | None) -> list[tuple[str, bool]]:
         text = body.decode("utf-8", "backslashreplace")
     # Only what JSON and HTTP call a line break: a text may have others in it.
     lines = text.split("\n")
-    marked = [index for index, line in enumerate(lines) if places is not None and places.names_line(line)]
+    marked = [index for index, line in enumerate(lines) if places.names_line(line)]
     marked = marked[:_MAX_MARKED]
     kept = _kept(len(lines), marked)
     shown: list[tuple[str, bool]] = []
