@@ -466,7 +466,7 @@ class Guard:
         identity, now = self._journal.record.identity, self._clock.now()
         ours: list[CreatedRun] = []
         for run in created:
-            if self._detector is not None and run.id in self._detector.others:
+            if self._detector is not None and run.id in self._detector.lists.others:
                 continue  # not even possibly: the run was there before the request
             body = run.body
             if body is None or (identity.may_include(body, answer, now) and not has_other_inputs(body, effect.body)):

@@ -271,7 +271,7 @@ class CheckCleanup:
 
     @property
     def _lists_are_unreliable(self) -> bool:
-        return self.detector is not None and not self.detector.lists_are_reliable
+        return self.detector is not None and not self.detector.lists.are_reliable
 
     def _read_lists_once_more(self) -> None:
         if self.detector is not None:

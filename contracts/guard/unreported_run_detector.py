@@ -23,24 +23,19 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
 from contracts.core.exchange import Exchange, Request
-from contracts.guard.admitted_request import TOLERANCE_BEFORE, AdmittedRequest, RequestKind
+from contracts.guard.admitted_request import AdmittedRequest, RequestKind
 from contracts.guard.budget import BudgetAccount
 from contracts.guard.effect import path_of_run
-from contracts.guard.identity import PossibleRun, created_at, has_other_inputs
+from contracts.guard.identity import PossibleRun, has_other_inputs
 from contracts.guard.journal import CREDENTIALS, OTHER, Journal
+from contracts.guard.newest_runs import NewestRuns
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object
-
-_LAGS_S: Final = (0.3, 0.7, 1.5)
-"""Pauses before reading a list again that does not yet show the runs that an answer reported."""
-_IDLE_AFTER: Final = timedelta(minutes=10)
-"""If nobody else created a run of a workflow for this time, a run that matches a request is not a coincidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +81,7 @@ class UnreportedRunDetector:
         self.kind_of: Callable[[Request], RequestKind] = RequestKind.by_path
         self.possible: list[PossibleRun] = []
         """Unreported runs that may belong to the check, without proof."""
-        self.others: Final[set[str]] = set()
-        """The runs of someone else that the lists have shown."""
-        self.lists_are_reliable = True
-        """False after a list could not be read or did not show the runs that an answer reported."""
+        self.lists: Final = NewestRuns(client, ownership, journal)
         self._alone: Final = threading.RLock()
         self._client = client
         self._clock = client.clock
@@ -99,10 +91,6 @@ class UnreportedRunDetector:
         self._authorizations = authorizations
         self._unreported: list[UnreportedRuns] = []
         self._checked_refusals = 0
-        self._known: dict[str, set[str]] = {}
-        self._since: dict[str, datetime] = {}
-        self._foreign_runs_at: dict[str, datetime] = {}
-        """Per workflow, when someone else last created a run of it, as far as the lists showed."""
         self._sent: list[AdmittedRequest] = []
         self._pending: list[AdmittedRequest] = []
         self._checked_kinds: set[RequestKind] = set()
@@ -112,7 +100,6 @@ class UnreportedRunDetector:
         """Operations of which only the requests that must create nothing are not sent any more."""
         self._unverified: set[RequestKind] = set()
         """Kinds with a request that was not accepted while no reliable list could show what it created."""
-        self._lag_s = 0.0
 
     @contextlib.contextmanager
     def one_at_a_time(self) -> Iterator[None]:
@@ -148,22 +135,13 @@ class UnreportedRunDetector:
                 f"{kind.operation}: not sent again, since the list of runs is unreliable: runs created by a refused"
                 " request would not be noticed"
             )
-        return sum(1 if each in self._known else 2 for each in self._lists_for(authorization))
+        return sum(1 if each in self.lists.authorizations else 2 for each in self._lists_for(authorization))
 
     def remember_existing_runs(self, authorization: str | None) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
         for each in self._lists_for(authorization):
-            if each not in self._known:
-                page = self._client.newest(each)
-                runs = [] if page is None else page[1]
-                for run in runs:
-                    self._note_foreign(run)
-                self._known[each] = {run["id"] for run in runs}
-                self._since[each] = self._clock.now()
-                if runs:
-                    times = [at for run in runs if (at := created_at(run, timedelta())) is not None]
-                    oldest = min(times).timestamp() if times and len(runs) >= NEWEST else None
-                    self._journal.add_listed(CREDENTIALS[each], sorted(self._known[each]), oldest)
+            if each not in self.lists.authorizations:
+                self.lists.remember_existing(each)
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: both, if it has neither token."""
@@ -194,13 +172,13 @@ class UnreportedRunDetector:
     def poll(self, *, is_last: bool = False) -> None:
         """Find the new runs since the last poll. The last one (`is_last`) also finds runs that a list showed late."""
         pending, self._pending = self._pending, []
-        if not pending and not (is_last and self._sent and self._lag_s):
+        if not pending and not (is_last and self._sent and self.lists.lag_s):
             return
         order = self._order_of_attribution(pending)
         self._checked_kinds.update(map(self._kind_with_answer, pending))
-        if self._lag_s and not all(sent.reported for sent in pending):
-            self._clock.sleep(self._lag_s)
-        lists: Iterable[str] = self._known
+        if self.lists.lag_s and not all(sent.reported for sent in pending):
+            self._clock.sleep(self.lists.lag_s)
+        lists: Iterable[str] = self.lists.authorizations
         if not is_last:
             lists = chain.from_iterable(self._lists_for(sent.authorization) for sent in pending)
         found: list[_NewRun] = []
@@ -217,9 +195,9 @@ class UnreportedRunDetector:
             if all(new.is_proven for new in found):
                 self._close_intents(pending)
         else:
-            self.lists_are_reliable = False
+            self.lists.are_reliable = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
-        if not self.lists_are_reliable:  # nobody could find the run that such a request may have made
+        if not self.lists.are_reliable:  # nobody could find the run that such a request may have made
             self._stopped.update(sent.kind.operation for sent in pending if not sent.accepted and not sent.refused)
 
     def _order_of_attribution(self, pending: list[AdmittedRequest]) -> list[AdmittedRequest]:
@@ -235,22 +213,21 @@ class UnreportedRunDetector:
         """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` has
         the pending requests in the order in which a new run is attributed to them.
         """
-        page = self._page_with_reported(
-            authorization, [sent for sent in pending if sent.authorization == authorization]
-        )
+        of_list = [sent.reported for sent in pending if sent.authorization == authorization]
+        page = self.lists.read(authorization, set(chain.from_iterable(of_list)))
         if page is None:
             return None
         exchange, runs = page
         self._compare_reported(pending, exchange, runs)
         found: list[_NewRun] = []
-        for run in self._new_runs(authorization, runs):
+        for run in self.lists.new_runs(authorization, runs):
             origin = self._matching_request(run, order)
             is_proven = self._is_proven(run, authorization)
             if is_proven or origin is not None:
                 origin = origin or (pending or self._sent)[-1]
                 found.append(_NewRun(run, origin, exchange, authorization, is_proven))
             else:
-                self._note_foreign(run)
+                self.lists.note_foreign(run)
         return found
 
     def _is_proven(self, run: Run, authorization: str) -> bool:
@@ -276,32 +253,11 @@ class UnreportedRunDetector:
                 self._ownership.add_run(new.run["id"], new.authorization)
                 self._journal.add_runs(CREDENTIALS[new.authorization], [new.run["id"]])
             else:
-                at = created_at(new.run, self._client.ahead) or new.origin.sent_at
+                at = self.lists.created_at(new.run) or new.origin.sent_at
                 apart_s = (at - new.origin.sent_at).total_seconds()
                 names_workflow = bool(new.origin.effect.workflow_ids)
                 self.possible.append(PossibleRun.of(new.run, apart_s=apart_s, names_workflow=names_workflow))
         self._account.add_unreported(len({new.run["id"] for new in found}))
-
-    def _page_with_reported(
-        self, authorization: str, pending: Iterable[AdmittedRequest]
-    ) -> tuple[Exchange, list[Run]] | None:
-        """Read the newest runs until they include all runs that the answers to the pending requests reported, or fill a
-        page. Returns None if they never do, or if the list cannot be read.
-        """
-        reported = {run for sent in pending for run in sent.reported}
-        pauses_s = iter(_LAGS_S if self.lists_are_reliable else ())
-        waited_s = 0.0
-        while (page := self._client.newest(authorization)) is not None:
-            runs = page[1]
-            if reported <= {run["id"] for run in runs} or len(runs) >= NEWEST:
-                self._lag_s = max(self._lag_s, waited_s)
-                return page
-            pause_s = next(pauses_s, None)
-            if pause_s is None:
-                break
-            self._clock.sleep(pause_s)
-            waited_s += pause_s
-        return None
 
     def _compare_reported(self, pending: Iterable[AdmittedRequest], listing: Exchange, runs: list[Run]) -> None:
         """Compare the runs that answers reported with what the list shows of them.
@@ -324,29 +280,16 @@ class UnreportedRunDetector:
                     self._stopped.add(sent.kind.operation)
                     self.possible.append(PossibleRun.of(run))
 
-    def _new_runs(self, authorization: str, runs: list[Run]) -> list[Run]:
-        """Return the runs that no answer reported and that did not exist before the first request of the check, or are
-        proven to belong to it.
-        """
-        known = self._known[authorization]
-        new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
-        known.update(run["id"] for run in runs)
-        if new:
-            self._journal.add_listed(CREDENTIALS[authorization], [run["id"] for run in new])
-        earliest = self._since[authorization] - TOLERANCE_BEFORE
-        proves = self._journal.record.identity.proves
-        ours = [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
-        self.others.update({run["id"] for run in new} - {run["id"] for run in ours})
-        return ours
-
     def _matching_request(self, run: Run, order: list[AdmittedRequest]) -> AdmittedRequest | None:
         """Return the first request in `order` that may have created the run.
 
         If lists lag, all earlier requests follow, latest first.
         """
         named_workflows = {workflow for sent in self._sent for workflow in sent.effect.workflow_ids}
-        earlier: Iterable[AdmittedRequest] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
-        at = created_at(run, self._client.ahead)
+        earlier: Iterable[AdmittedRequest] = (
+            reversed(self._sent) if self.lists.lag_s or not self.lists.are_reliable else ()
+        )
+        at = self.lists.created_at(run)
         matching = (sent for sent in (*order, *earlier) if sent.may_have_created(run, at, named_workflows))
         return next(matching, None)
 
@@ -354,7 +297,7 @@ class UnreportedRunDetector:
         """Stop the operation that created the runs, and keep them for `take_unreported`."""
         first = next((new for new in found if new.origin.exchange is not None), found[0])
         origin, operation = first.origin, first.origin.kind.operation
-        certain = any(new.is_proven or self._is_idle(new.run) for new in found)
+        certain = any(new.is_proven or self.lists.is_idle(new.run) for new in found)
         if certain or origin.refused:  # a run of someone else must not stop the check
             must_create_nothing = origin.refused and origin.kind.reason is not None
             (self._stopped_if_must_create_nothing if must_create_nothing else self._stopped).add(operation)
@@ -362,14 +305,3 @@ class UnreportedRunDetector:
             exchanges = (origin.exchange, first.listing)
             status, reported = origin.exchange.answer.status, len(origin.reported)
             self._unreported.append(UnreportedRuns(operation, status, len(found), reported, exchanges, certain))
-
-    def _is_idle(self, run: Run) -> bool:
-        """Return whether nobody else has created a run of the same workflow for some time."""
-        last = self._foreign_runs_at.get(str(run.get("workflow_id")))
-        return last is None or self._clock.now() - last > _IDLE_AFTER
-
-    def _note_foreign(self, run: Run) -> None:
-        self.others.add(run["id"])
-        workflow = str(run.get("workflow_id"))
-        moment = created_at(run, self._client.ahead) or self._clock.now()
-        self._foreign_runs_at[workflow] = max(moment, self._foreign_runs_at.get(workflow, moment))
