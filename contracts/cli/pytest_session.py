@@ -153,15 +153,15 @@ class ContractSession:
         return checked
 
 
+@dataclass(frozen=True, slots=True)
 class ContractWorker:
     """A pytest-xdist worker. It reports the verdicts of the controller and sends nothing itself."""
 
-    def __init__(self, shared: Path, rules: tuple[str, ...]) -> None:
-        self._shared = shared
-        self.rules = rules
+    shared: Path
+    rules: tuple[str, ...]
 
     def verdicts(self, session: pytest.Session) -> dict[str, RuleVerdict]:
-        found = json.loads((self._shared / _VERDICTS).read_text(encoding="utf-8"))
+        found = json.loads((self.shared / _VERDICTS).read_text(encoding="utf-8"))
         return {rule: RuleVerdict(**verdict) for rule, verdict in found.items()}
 
 

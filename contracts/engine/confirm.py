@@ -59,15 +59,14 @@ class _Repetition:
     """What the original case showed again together with the cases that ran at the same time."""
 
 
+@dataclasses.dataclass(eq=False)
 class Confirmer:
-    """`attempt` runs a case."""
-
-    def __init__(self, check: CheckContext, found: FoundViolations, attempt: Callable[..., Attempt]) -> None:
-        self._check = check
-        self._found = found
-        self._attempt = attempt
-        self._cost = 0
-        """The cost of the attempts for findings so far, in requests."""
+    check: CheckContext
+    found: FoundViolations
+    attempt: Callable[..., Attempt]
+    """Runs a case."""
+    _cost: int = 0
+    """The cost of the attempts for findings so far, in requests."""
 
     def confirm(self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable.
@@ -78,7 +77,7 @@ class Confirmer:
         again = self._repeat(origin, first, beside, is_broken_by_a_write=is_broken_by_a_write)
         stable = again.confirmed is not None
         final = again.confirmed or again.under_load or again.violated
-        self._found.note_repeat(origin[0], first, again.violated, final, stable=stable)
+        self.found.note_repeat(origin[0], first, again.violated, final, stable=stable)
         if is_broken_by_a_write:
             final = first  # the write that caused it was sent before the first failure
         finding = self._finding(again, final, stable=stable)
@@ -86,19 +85,19 @@ class Confirmer:
         cases = [again.case] if again.case == origin else [again.case, origin]
         others = [] if stable else [(scenario.name, case) for scenario, case in beside]
         reproductions = tuple(chain.from_iterable(reproduction_of(by.name, case, others) for by, case in cases))
-        why = "" if stable or not self._check.is_over else self._found.why_not_repeated
-        self._found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
+        why = "" if stable or not self.check.is_over else self.found.why_not_repeated
+        self.found.keep(dataclasses.replace(finding, not_sent_again=why, reproductions=reproductions))
 
     def _finding(self, again: _Repetition, final: RuleViolated, *, stable: bool) -> Finding:
         evidence, sent = (*self._sources(final), *final.exchanges), (*again.before, *final.all_exchanges)
-        recorded, replaceable = self._check.guard.exchanges, self._check.replaceable_ids
+        recorded, replaceable = self.check.guard.exchanges, self.check.replaceable_ids
         return finding_of(
             final,
             repro_of(evidence, sent, recorded, replaceable=replaceable),
             again.passed,
             again.failed,
             recorded=recorded,
-            secrets=self._check.canaries.forms,
+            secrets=self.check.canaries.forms,
             cause_in_words=OUTDATED if self._is_outdated(final) else "",
             stable=stable,
             intermittent=not stable and (final.is_proof or again.under_load is not None),
@@ -132,7 +131,7 @@ class Confirmer:
         key, (scenario, case) = confirmed.dedup_key, again.case
 
         def still_fails(candidate: Any) -> bool:
-            if self._cost >= cost_limit or self._check.time_left < LEAST_TO_SHRINK_S:
+            if self._cost >= cost_limit or self.check.time_left < LEAST_TO_SHRINK_S:
                 return False
             try:
                 attempt = self._try((scenario, candidate), key)
@@ -179,15 +178,15 @@ class Confirmer:
         return None if found is None else (case, found)
 
     def _try(self, case: ScenarioCase, dedup_key: str) -> Attempt:
-        attempt = self._attempt(*case, only=dedup_key)
-        with self._check.lock:
+        attempt = self.attempt(*case, only=dedup_key)
+        with self.check.lock:
             self._cost += sum(1 + len(each.answer.body) // BYTES_OF_A_REQUEST for each in attempt.exchanges)
         return attempt
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
         """Return whether a read gets a 5xx that succeeded before, so that a write in between must be the cause."""
         answer, request = violated.exchanges[-1].answer, violated.exchanges[-1].request
-        return answer.status >= 500 and request.is_read and succeeded_before(request, self._check.guard.exchanges)
+        return answer.status >= 500 and request.is_read and succeeded_before(request, self.check.guard.exchanges)
 
     def _is_outdated(self, violated: RuleViolated) -> bool:
         """Return whether a read shows the violation, and no longer shows it when it is sent again."""
@@ -207,9 +206,9 @@ class Confirmer:
             return False  # the value was never right
         contradictions = contradictions_of(sent, field)
         for wait_s in READ_AGAIN_AFTER_S if contradictions else ():
-            self._check.over.wait(wait_s)
+            self.check.over.wait(wait_s)
             try:
-                again = self._check.guard.send(judged.request).answer
+                again = self.check.guard.send(judged.request).answer
             except (Refused, NoAnswer):
                 return False
             if contradictions.are_gone_in(again):
@@ -220,12 +219,12 @@ class Confirmer:
         """Return the exchanges that the violation depends on, if not among those that show it: the create and the
         last write of a run that a list shows wrongly, or the request that sent the secret which an answer leaks.
         """
-        recorded = (*final.exchanges, *self._check.guard.exchanges)
+        recorded = (*final.exchanges, *self.check.guard.exchanges)
         sources: list[Exchange] = []
         if about := final.violation.about.encode():
             writes = [each for each in recorded if not each.request.is_read and about in each.answer.body]
             sources = [*writes[:1], *writes[1:][-1:]]
         elif final.rule == "SECRET-LEAK":
-            leaked = self._check.canaries.value_in(final.exchanges[-1].answer.body)
+            leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
             sources = [each for each in recorded if leaked and leaked in (each.request.body or b"")][:1]
         return [source for source in sources if source not in final.exchanges]

@@ -2,7 +2,7 @@
 
 A run is deleted only if it is proven to belong to the check:
 - the answer to a create of the check reported its id (and, if others use the target too, neither the lists nor its
-  time, workflow and input values show that it is of someone else: see `Guard._ours`), or
+  time, workflow and input values show that it is of someone else: see `Settlement._ours`), or
 - its input values or session alias contain the check's marker, a random text that nobody else uses, or
 - its session has a random id that the check generated.
 

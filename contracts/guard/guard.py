@@ -8,8 +8,7 @@ the charge to the actual cost, and write the ids of the answer to the journal be
 import contextlib
 import secrets
 import threading
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,11 +20,10 @@ from contracts.guard.admitted_request import AdmittedRequest, RequestKind
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
-from contracts.guard.created import CreatedRun, created_by
 from contracts.guard.effect import Effect, describe, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
-from contracts.guard.identity import PossibleRun, has_other_inputs, likely_first
+from contracts.guard.identity import PossibleRun, likely_first
 from contracts.guard.journal import Journal, default_directory
 from contracts.guard.journal_cleanup import CheckCleanup
 from contracts.guard.ownership import Ownership
@@ -35,6 +33,7 @@ from contracts.guard.reachability import Reachability
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget
 from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
+from contracts.guard.settlement import Settlement
 from contracts.guard.tokens import Tokens
 from contracts.guard.unreported_run_detector import UnreportedRunDetector, UnreportedRuns
 from contracts.guard.upstream import Lost, Upstream, proxy_for
@@ -48,6 +47,7 @@ class Guard:
     _journal: Journal
     _gate: Gate
     _cleanup: CheckCleanup
+    _settlement: Settlement
 
     def __init__(
         self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None, bounds: Bounds = BOUNDS
@@ -81,11 +81,6 @@ class Guard:
         self._proxy: Proxy | None = None
         self._proxy_lock = threading.Lock()
         self._runs_left = 0
-        self._not_ours: list[PossibleRun] = []
-        """Runs that an answer reported though they seem older than the check, or created by another request."""
-        self._answers_name_others = False
-        self.other_resources: Final[Counter[str]] = Counter()
-        """How many pools and workflows the check has created. The API cannot delete them."""
 
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
@@ -102,6 +97,9 @@ class Guard:
             self._detector = UnreportedRunDetector(
                 self._client(), self.ownership, self._journal, self._account, authorizations=self._authorizations
             )
+        self._settlement = Settlement(
+            self.target, self._account, self.ownership, self._journal, self._detector, self._clock
+        )
         self._cleanup = CheckCleanup(
             self._journal,
             self.ownership,
@@ -206,6 +204,11 @@ class Guard:
         return tuple(self._journal.record.unfinished)
 
     @property
+    def other_resources(self) -> Mapping[str, int]:
+        """How many pools and workflows the check has created. The API cannot delete them."""
+        return self._settlement.other_resources
+
+    @property
     def left_unknown(self) -> Sequence[str]:
         """The reasons why it is not known how many runs of this check are left; empty if it is known."""
         return tuple(self._cleanup.unclear)
@@ -217,7 +220,7 @@ class Guard:
         A run matches a request whose answer did not report it, or was reported but seems to be of someone else.
         """
         noticed = () if self._detector is None else self._detector.possible
-        return likely_first((*noticed, *self._cleanup.possible, *self._not_ours))
+        return likely_first((*noticed, *self._cleanup.possible, *self._settlement.not_ours))
 
     def grace_s(self, runs: int) -> float:
         """Return the time after the check for cleaning up that many runs, or only for counting them."""
@@ -286,7 +289,7 @@ class Guard:
     ) -> tuple[RequestKind, Charge]:
         """Check and charge a request after which the detector looks for new runs in the lists."""
         kind, authorization = detector.kind_of(masked), masked.header("authorization")
-        if self._answers_name_others:
+        if self._settlement.answers_name_others:
             raise NotAllowed("no more creates are sent: an answer reported runs that this check did not create")
         if kind.reason is None:
             self._gate.require_as_named(describe(masked), effect)
@@ -339,7 +342,7 @@ class Guard:
                 self._journal.close_intent(admitted.intent, ())
             raise
         except BaseException:
-            self._assume_worst(admitted)
+            self._settlement.assume_worst(admitted)
             self._note_for_detector(admitted)
             raise
 
@@ -361,7 +364,7 @@ class Guard:
             wait_s = self._rate_limiter.asked_wait_s(exchange.answer, 0)
             self._rate_limiter.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
         if admitted.effect.writes:
-            self._process_answer(admitted, exchange)
+            self._settlement.process_answer(admitted, exchange)
         return exchange
 
     def _answer(self, admitted: AdmittedRequest, start: GroupStart | None) -> Answer:
@@ -412,73 +415,6 @@ class Guard:
     def _longest_wait_s(self) -> float:
         """The longest time that a request waits because the target asks for it: not beyond the end of the check."""
         return max(0.0, min(self._bounds.wait_s, self._schedule.left_s()))
-
-    # Outcome
-
-    def _process_answer(self, admitted: AdmittedRequest, exchange: Exchange) -> None:
-        """Settle the charge of a write, and record what its answer reports as created."""
-        status = exchange.answer.status
-        # 307 and 308 ask to send the same request elsewhere, so it was not carried out here; 303 says that it was.
-        refused = 400 <= status < 500 or status in {307, 308}
-        if admitted.effect.creates:
-            self._process_created_runs(admitted, exchange, refused=refused)
-            return
-        if admitted.charge.runs and refused:
-            self._account.settle(admitted.charge, 0)
-        if admitted.effect.collections and 200 <= status < 300:
-            for resource in created_by(exchange.answer).runs:
-                if resource.id not in self.ownership.other_ids:
-                    self.other_resources.update(admitted.effect.collections)
-                self.ownership.other_ids.add(resource.id)
-
-    def _process_created_runs(self, admitted: AdmittedRequest, exchange: Exchange, *, refused: bool) -> None:
-        created = created_by(exchange.answer)
-        ours = self._ours(created.runs, exchange.answer, admitted.effect)
-        run_ids = admitted.reported = tuple(run.id for run in ours)
-        unproven = [run.id for run in ours if run.body is None]
-        new = sum(run_id not in self.ownership.runs for run_id in run_ids)  # a replay creates none
-        for run in ours:
-            self.ownership.add_run(run.id, exchange.request.header("authorization"), proven=run.body is not None)
-        self.ownership.other_ids.update(created.attachment_ids)
-        self.ownership.sessions.update(run.session_id for run in ours if run.session_id)
-        # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
-        only_read = exchange.request.is_read and not created.runs
-        reports_all = exchange.answer.status < 300 and len(run_ids) + created.failed == admitted.charge.runs
-        if refused or only_read or reports_all:
-            self._account.settle(admitted.charge, new)
-            if admitted.intent is not None and self._detector is None:
-                self._journal.close_intent(admitted.intent, run_ids, unproven)
-                return
-        else:
-            self._assume_worst(admitted)
-        if admitted.intent is not None:  # stays open until the detector or the clean-up has searched for more runs
-            self._journal.record_answer(admitted.intent, run_ids, self._clock.now().timestamp(), unproven)
-
-    def _ours(self, created: Sequence[CreatedRun], answer: Answer, effect: Effect) -> Sequence[CreatedRun]:
-        """Return the runs of an answer that belong to the check.
-
-        An answer proves nothing by itself if others use the target too: a broken server may report the run that someone
-        else created last, a run of another answer, or all runs there are. What it says is compared with what the lists
-        showed before the request, and with what was sent.
-        """
-        if not self.target.is_shared:
-            return created
-        identity, now = self._journal.record.identity, self._clock.now()
-        ours: list[CreatedRun] = []
-        for run in created:
-            if self._detector is not None and run.id in self._detector.lists.others:
-                continue  # not even possibly: the run was there before the request
-            body = run.body
-            if body is None or (identity.may_include(body, answer, now) and not has_other_inputs(body, effect.body)):
-                ours.append(run)
-            else:
-                self._not_ours.append(PossibleRun.of({**body, "id": run.id}))
-        self._answers_name_others |= len(ours) < len(created)
-        return ours
-
-    def _assume_worst(self, admitted: AdmittedRequest) -> None:
-        """Keep the charge, as the outcome is unknown. The open intent makes the clean-up search for runs."""
-        self._account.settle(admitted.charge, max(admitted.charge.runs, len(admitted.reported)))
 
     def _client(self, *, uses_reserve: bool = False) -> RunsClient:
         """Return a client for the guard's own requests. Only some may use the requests reserved for cleaning up."""

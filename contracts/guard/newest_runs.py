@@ -1,6 +1,7 @@
 """What the lists of the newest runs show on a live target: runs that existed before, new ones, and those of others."""
 
 from collections.abc import Collection, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,23 +18,23 @@ _IDLE_AFTER: Final = timedelta(minutes=10)
 """If nobody else created a run of a workflow for this time, a run that matches a request is not a coincidence."""
 
 
+@dataclass(eq=False)
 class NewestRuns:
     """The list of each organisation, by authorization."""
 
-    def __init__(self, client: RunsClient, ownership: Ownership, journal: Journal) -> None:
-        self.others: Final[set[str]] = set()
-        """The runs of someone else that the lists have shown."""
-        self.are_reliable = True
-        """False after a list could not be read or did not show the runs that an answer reported."""
-        self.lag_s = 0.0
-        """The longest time after which a list has shown the runs that an answer reported."""
-        self._client = client
-        self._ownership = ownership
-        self._journal = journal
-        self._known: dict[str, set[str]] = {}
-        self._since: dict[str, datetime] = {}
-        self._foreign_runs_at: dict[str, datetime] = {}
-        """Per workflow, when someone else last created a run of it, as far as the lists showed."""
+    client: RunsClient
+    ownership: Ownership
+    journal: Journal
+    others: set[str] = field(default_factory=set)
+    """The runs of someone else that the lists have shown."""
+    are_reliable: bool = True
+    """False after a list could not be read or did not show the runs that an answer reported."""
+    lag_s: float = 0.0
+    """The longest time after which a list has shown the runs that an answer reported."""
+    _known: dict[str, set[str]] = field(default_factory=dict)
+    _since: dict[str, datetime] = field(default_factory=dict)
+    _foreign_runs_at: dict[str, datetime] = field(default_factory=dict)
+    """Per workflow, when someone else last created a run of it, as far as the lists showed."""
 
     @property
     def authorizations(self) -> Collection[str]:
@@ -42,16 +43,16 @@ class NewestRuns:
 
     def remember_existing(self, authorization: str) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
-        page = self._client.newest(authorization)
+        page = self.client.newest(authorization)
         runs = [] if page is None else page[1]
         for run in runs:
             self.note_foreign(run)
         self._known[authorization] = {run["id"] for run in runs}
-        self._since[authorization] = self._client.clock.now()
+        self._since[authorization] = self.client.clock.now()
         if runs:
             times = [at for run in runs if (at := identity.created_at(run, timedelta())) is not None]
             oldest = min(times).timestamp() if times and len(runs) >= NEWEST else None
-            self._journal.add_listed(CREDENTIALS[authorization], sorted(self._known[authorization]), oldest)
+            self.journal.add_listed(CREDENTIALS[authorization], sorted(self._known[authorization]), oldest)
 
     def read(self, authorization: str, reported: Set[str]) -> tuple[Exchange, list[Run]] | None:
         """Read the newest runs until they include all `reported` ones, or fill a page. Return None if they never do, or
@@ -59,7 +60,7 @@ class NewestRuns:
         """
         pauses_s = iter(_LAGS_S if self.are_reliable else ())
         waited_s = 0.0
-        while (page := self._client.newest(authorization)) is not None:
+        while (page := self.client.newest(authorization)) is not None:
             runs = page[1]
             if reported <= {run["id"] for run in runs} or len(runs) >= NEWEST:
                 self.lag_s = max(self.lag_s, waited_s)
@@ -67,7 +68,7 @@ class NewestRuns:
             pause_s = next(pauses_s, None)
             if pause_s is None:
                 break
-            self._client.clock.sleep(pause_s)
+            self.client.clock.sleep(pause_s)
             waited_s += pause_s
         return None
 
@@ -76,28 +77,28 @@ class NewestRuns:
         proven to belong to it.
         """
         known = self._known[authorization]
-        new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
+        new = [run for run in runs if run["id"] not in known and run["id"] not in self.ownership.runs]
         known.update(run["id"] for run in runs)
         if new:
-            self._journal.add_listed(CREDENTIALS[authorization], [run["id"] for run in new])
+            self.journal.add_listed(CREDENTIALS[authorization], [run["id"] for run in new])
         earliest = self._since[authorization] - TOLERANCE_BEFORE
-        proves = self._journal.record.identity.proves
+        proves = self.journal.record.identity.proves
         ours = [run for run in new if proves(run) or (self.created_at(run) or earliest) >= earliest]
         self.others.update({run["id"] for run in new} - {run["id"] for run in ours})
         return ours
 
     def created_at(self, run: Run) -> datetime | None:
         """Return when the run was created, by our clock."""
-        return identity.created_at(run, self._client.ahead)
+        return identity.created_at(run, self.client.ahead)
 
     def note_foreign(self, run: Run) -> None:
         """Note a run of someone else."""
         self.others.add(run["id"])
         workflow = str(run.get("workflow_id"))
-        moment = self.created_at(run) or self._client.clock.now()
+        moment = self.created_at(run) or self.client.clock.now()
         self._foreign_runs_at[workflow] = max(moment, self._foreign_runs_at.get(workflow, moment))
 
     def is_idle(self, run: Run) -> bool:
         """Return whether nobody else has created a run of the same workflow for some time."""
         last = self._foreign_runs_at.get(str(run.get("workflow_id")))
-        return last is None or self._client.clock.now() - last > _IDLE_AFTER
+        return last is None or self.client.clock.now() - last > _IDLE_AFTER

@@ -22,9 +22,9 @@ nothing is sent, and no more of an operation after one that got a 5xx or no answ
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Any
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.admitted_request import AdmittedRequest, RequestKind
@@ -63,43 +63,37 @@ class UnreportedRuns:
     certain: bool
 
 
+@dataclass(eq=False)
 class UnreportedRunDetector:
     """Adds the unreported runs that are proven to belong to the check to its runs and to the journal.
 
     Thread-safe, since requests and polls happen `one_at_a_time`.
     """
 
-    def __init__(
-        self,
-        client: RunsClient,
-        ownership: Ownership,
-        journal: Journal,
-        account: BudgetAccount,
-        *,
-        authorizations: tuple[str, ...],
-    ) -> None:
-        self.kind_of: Callable[[Request], RequestKind] = RequestKind.by_path
-        self.possible: list[PossibleRun] = []
-        """Unreported runs that may belong to the check, without proof."""
-        self.lists: Final = NewestRuns(client, ownership, journal)
-        self._alone: Final = threading.RLock()
-        self._client = client
-        self._clock = client.clock
-        self._ownership = ownership
-        self._journal = journal
-        self._account = account
-        self._authorizations = authorizations
-        self._unreported: list[UnreportedRuns] = []
-        self._checked_refusals = 0
-        self._sent: list[AdmittedRequest] = []
-        self._pending: list[AdmittedRequest] = []
-        self._checked_kinds: set[RequestKind] = set()
-        self._stopped: set[str] = set()
-        """Operations that created unreported runs: none of their requests is sent any more."""
-        self._stopped_if_must_create_nothing: set[str] = set()
-        """Operations of which only the requests that must create nothing are not sent any more."""
-        self._unverified: set[RequestKind] = set()
-        """Kinds with a request that was not accepted while no reliable list could show what it created."""
+    client: RunsClient
+    ownership: Ownership
+    journal: Journal
+    account: BudgetAccount
+    authorizations: tuple[str, ...]
+    kind_of: Callable[[Request], RequestKind] = RequestKind.by_path
+    possible: list[PossibleRun] = field(default_factory=list)
+    """Unreported runs that may belong to the check, without proof."""
+    lists: NewestRuns = field(init=False)
+    _alone: Any = field(default_factory=threading.RLock)
+    _unreported: list[UnreportedRuns] = field(default_factory=list)
+    _checked_refusals: int = 0
+    _sent: list[AdmittedRequest] = field(default_factory=list)
+    _pending: list[AdmittedRequest] = field(default_factory=list)
+    _checked_kinds: set[RequestKind] = field(default_factory=set)
+    _stopped: set[str] = field(default_factory=set)
+    """Operations that created unreported runs: none of their requests is sent any more."""
+    _stopped_if_must_create_nothing: set[str] = field(default_factory=set)
+    """Operations of which only the requests that must create nothing are not sent any more."""
+    _unverified: set[RequestKind] = field(default_factory=set)
+    """Kinds with a request that was not accepted while no reliable list could show what it created."""
+
+    def __post_init__(self) -> None:
+        self.lists = NewestRuns(self.client, self.ownership, self.journal)
 
     @contextlib.contextmanager
     def one_at_a_time(self) -> Iterator[None]:
@@ -145,7 +139,7 @@ class UnreportedRunDetector:
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: both, if it has neither token."""
-        return (authorization,) if authorization in self._authorizations else self._authorizations
+        return (authorization,) if authorization in self.authorizations else self.authorizations
 
     def note(self, sent: AdmittedRequest) -> None:
         """Record a request that may have created runs, after its answer or after it failed."""
@@ -177,7 +171,7 @@ class UnreportedRunDetector:
         order = self._order_of_attribution(pending)
         self._checked_kinds.update(map(self._kind_with_answer, pending))
         if self.lists.lag_s and not all(sent.reported for sent in pending):
-            self._clock.sleep(self.lists.lag_s)
+            self.client.clock.sleep(self.lists.lag_s)
         lists: Iterable[str] = self.lists.authorizations
         if not is_last:
             lists = chain.from_iterable(self._lists_for(sent.authorization) for sent in pending)
@@ -232,11 +226,11 @@ class UnreportedRunDetector:
 
     def _is_proven(self, run: Run, authorization: str) -> bool:
         """Return whether the list and a read of the run prove that it belongs to the check."""
-        proves = self._journal.record.identity.proves
+        proves = self.journal.record.identity.proves
         if not proves(run) or (path := path_of_run(run["id"])) is None:
             return False
         try:
-            read = json_object(self._client.request("GET", path, authorization))
+            read = json_object(self.client.request("GET", path, authorization))
         except (NoAnswer, OutOfBudget):
             read = None
         return read is None or proves(read)
@@ -244,20 +238,20 @@ class UnreportedRunDetector:
     def _close_intents(self, pending: list[AdmittedRequest]) -> None:
         """Close the intents of the requests that were answered."""
         intents = [sent.intent.number for sent in pending if sent.exchange is not None and sent.intent is not None]
-        if settled := [number for number in intents if number in self._journal.record.open_intents]:
-            self._journal.close_intents(settled)
+        if settled := [number for number in intents if number in self.journal.record.open_intents]:
+            self.journal.close_intents(settled)
 
     def _keep(self, found: list[_NewRun]) -> None:
         for new in found:
             if new.is_proven:
-                self._ownership.add_run(new.run["id"], new.authorization)
-                self._journal.add_runs(CREDENTIALS[new.authorization], [new.run["id"]])
+                self.ownership.add_run(new.run["id"], new.authorization)
+                self.journal.add_runs(CREDENTIALS[new.authorization], [new.run["id"]])
             else:
                 at = self.lists.created_at(new.run) or new.origin.sent_at
                 apart_s = (at - new.origin.sent_at).total_seconds()
                 names_workflow = bool(new.origin.effect.workflow_ids)
                 self.possible.append(PossibleRun.of(new.run, apart_s=apart_s, names_workflow=names_workflow))
-        self._account.add_unreported(len({new.run["id"] for new in found}))
+        self.account.add_unreported(len({new.run["id"] for new in found}))
 
     def _compare_reported(self, pending: Iterable[AdmittedRequest], listing: Exchange, runs: list[Run]) -> None:
         """Compare the runs that answers reported with what the list shows of them.
@@ -266,17 +260,17 @@ class UnreportedRunDetector:
         gives up such a run, and sends no more requests of the operation. A run that a full page does not show may be
         older than the page: it is read before it is changed.
         """
-        listed, now = {run["id"]: run for run in runs}, self._clock.now()
-        may_include = self._journal.record.identity.may_include
+        listed, now = {run["id"]: run for run in runs}, self.client.clock.now()
+        may_include = self.journal.record.identity.may_include
         for sent in pending:
-            for run_id in set(sent.reported) & self._ownership.runs.keys():
+            for run_id in set(sent.reported) & self.ownership.runs.keys():
                 run = listed.get(run_id)
                 if run is None and len(runs) >= NEWEST:
-                    self._ownership.unproven.add(run_id)
-                    self._journal.add_runs(CREDENTIALS.get(sent.authorization or "", OTHER), [run_id], [run_id])
+                    self.ownership.unproven.add(run_id)
+                    self.journal.add_runs(CREDENTIALS.get(sent.authorization or "", OTHER), [run_id], [run_id])
                 elif run and (not may_include(run, listing.answer, now) or has_other_inputs(run, sent.effect.body)):
-                    self._ownership.disown(run_id)
-                    self._journal.record_gone([run_id])
+                    self.ownership.disown(run_id)
+                    self.journal.record_gone([run_id])
                     self._stopped.add(sent.kind.operation)
                     self.possible.append(PossibleRun.of(run))
 
