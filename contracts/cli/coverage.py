@@ -1,5 +1,6 @@
 """`contracts rules --coverage`: shows what the rules judged, in the check of a report or in a whole check."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from importlib.resources import files
@@ -8,7 +9,7 @@ from pathlib import Path
 import click
 
 from contracts.core.findings import Rule
-from contracts.report.coverage import Recorded, coverage_as_json, coverage_of, render_coverage
+from contracts.report.coverage import Recorded, coverage_of, render_coverage
 from contracts.report.json_reader import read_report
 from contracts.report.report import json_text
 
@@ -20,7 +21,7 @@ def print_coverage(path: Path | None, rules: Mapping[str, Rule], *, as_json: boo
     recorded = read_report(path).coverage if path is not None else recorded_coverage()
     coverage = list(coverage_of(recorded, {rule.id: rule.value_fields for rule in rules.values()}))
     if as_json:
-        click.echo(json_text(coverage_as_json(coverage)), nl=False)
+        click.echo(json_text(list(map(dataclasses.asdict, coverage))), nl=False)
         return
     for line in render_coverage(coverage, has_counts=path is not None):
         click.echo(line)

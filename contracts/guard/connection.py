@@ -4,15 +4,17 @@ The target is not trusted: every read is limited in bytes and by the deadline of
 """
 
 import contextlib
+import math
 import select
 import socket
 import ssl
 import time
 from base64 import b64encode
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote
 
 from contracts.core.printable import printable
-from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.guard.bounds import Bounds
 
 _RECEIVE_BYTES = 256 * 1024
 _SEND_BYTES = 64 * 1024
@@ -30,29 +32,22 @@ class DeadlinePassed(ExchangeFailed):
     """The deadline of the exchange, or of a step of it, has passed."""
 
 
+@dataclass(eq=False)
 class Connection:
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        context: ssl.SSLContext | None,
-        tunnel: SplitResult | None = None,
-        *,
-        bounds: Bounds = BOUNDS,
-    ) -> None:
-        """`tunnel` is the URL of a proxy. The proxy sees the target's host and port, but not what is sent over TLS."""
-        self._host = host
-        self._port = port
-        self._context = context
-        self._tunnel = tunnel
-        self._bounds = bounds
-        self._buffer = bytearray()
-        self.sock: socket.socket | None = None
-        self.used_at = float("-inf")
-        self.ends_at = float("inf")
-        """The deadline of the exchange (monotonic)."""
-        self.must_close = False
-        """Whether the connection cannot be used for another request."""
+    """`tunnel` is the URL of a proxy. The proxy sees the target's host and port, but not what is sent over TLS."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    tunnel: SplitResult | None
+    bounds: Bounds
+    sock: socket.socket | None = None
+    used_at: float = -math.inf
+    ends_at: float = math.inf
+    """The deadline of the exchange (monotonic)."""
+    must_close: bool = False
+    """Whether the connection cannot be used for another request."""
+    _buffer: bytearray = field(default_factory=bytearray)
 
     def open(self) -> None:
         """Connect, unless it is connected already. Raises ExchangeFailed."""
@@ -62,29 +57,29 @@ class Connection:
             try:
                 self.sock = self._connect_tcp()
             except ExchangeFailed as error:
-                if self._tunnel is None:
+                if self.tunnel is None:
                     raise
-                proxy = f"{self._tunnel.hostname}:{self._tunnel.port or 80}"
+                proxy = f"{self.tunnel.hostname}:{self.tunnel.port or 80}"
                 raise ExchangeFailed(f"the proxy {proxy} of HTTPS_PROXY: {error}") from None
-            if self._tunnel is not None:
-                self._open_tunnel(self._tunnel)
-            if self._context is not None:
-                self.sock = self._wrap_tls(self._context, self.sock)
+            if self.tunnel is not None:
+                self._open_tunnel(self.tunnel)
+            if self.context is not None:
+                self.sock = self._wrap_tls(self.context, self.sock)
         except BaseException:
             self.close()
             raise
 
     def _connect_tcp(self) -> socket.socket:
-        host, port = self._host, self._port
-        if self._tunnel is not None:
-            host, port = self._tunnel.hostname or "", self._tunnel.port or 80
+        host, port = self.host, self.port
+        if self.tunnel is not None:
+            host, port = self.tunnel.hostname or "", self.tunnel.port or 80
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             raise ExchangeFailed(f"the host is not known: {error.strerror}") from None
         except UnicodeError:
             raise ExchangeFailed("the host is not known: its name is malformed") from None
-        end = time.monotonic() + self._bounds.connect_s
+        end = time.monotonic() + self.bounds.connect_s
         problem = "the host has no address"
         for family, kind, protocol, _, address in addresses:
             sock = socket.socket(family, kind, protocol)
@@ -94,7 +89,7 @@ class Connection:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
             except TimeoutError:
-                problem = f"no connection within {self._bounds.connect_s:g} s"
+                problem = f"no connection within {self.bounds.connect_s:g} s"
             except OSError as error:
                 problem = error.strerror or str(error)
             except BaseException:
@@ -105,17 +100,17 @@ class Connection:
 
     def _open_tunnel(self, tunnel: SplitResult) -> None:
         """Open a tunnel to the target through the proxy (CONNECT). Raises ExchangeFailed."""
-        host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
-        lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
+        host = f"[{self.host}]" if ":" in self.host else self.host.encode("idna").decode()
+        lines = [f"CONNECT {host}:{self.port} HTTP/1.1", f"Host: {host}:{self.port}"]
         if tunnel.username is not None:
             pair = f"{unquote(tunnel.username)}:{unquote(tunnel.password or '')}"
             lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
-        previous_end, self.ends_at = self.ends_at, min(self.ends_at, time.monotonic() + self._bounds.connect_s)
+        previous_end, self.ends_at = self.ends_at, min(self.ends_at, time.monotonic() + self.bounds.connect_s)
         try:
             self.send("\r\n".join([*lines, "", ""]).encode())
-            status_line = self.line(self._bounds.head_bytes, "the proxy's answer")
+            status_line = self.line(self.bounds.head_bytes, "the proxy's answer")
             size = len(status_line)
-            while line := self.line(self._bounds.head_bytes - size, "the proxy's answer"):
+            while line := self.line(self.bounds.head_bytes - size, "the proxy's answer"):
                 size += len(line) + 1
         finally:
             self.ends_at = previous_end
@@ -124,12 +119,12 @@ class Connection:
             raise ExchangeFailed(f"the proxy refuses: {printable_excerpt(status_text)}")
 
     def _wrap_tls(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
-        end = time.monotonic() + self._bounds.connect_s
+        end = time.monotonic() + self.bounds.connect_s
         try:
             sock.settimeout(self._remaining_s(end, "no TLS handshake"))
-            return context.wrap_socket(sock, server_hostname=self._host, suppress_ragged_eofs=False)
+            return context.wrap_socket(sock, server_hostname=self.host, suppress_ragged_eofs=False)
         except TimeoutError:
-            raise ExchangeFailed(f"the TLS handshake was not done within {self._bounds.connect_s:g} s") from None
+            raise ExchangeFailed(f"the TLS handshake was not done within {self.bounds.connect_s:g} s") from None
         except OSError as error:
             raise ExchangeFailed(_error_text(error, "the TLS handshake")) from None
 

@@ -100,7 +100,7 @@ class Upstream:
             idle.close()
 
     def _new_connection(self) -> Connection:
-        return Connection(self._host, self._port, self._context, self._tunnel, bounds=self._bounds)
+        return Connection(self._host, self._port, self._context, self._tunnel, self._bounds)
 
     def exchange(
         self,

@@ -1,9 +1,8 @@
 """Shows which rules judge each part of each operation, and which parts no rule judges."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -105,7 +104,3 @@ def _section(title: str, parts: Sequence[PartCoverage], otherwise: str) -> Itera
 def _rules(rules: Mapping[str, int], has_counts: bool) -> str:
     most_first = sorted(rules.items(), key=lambda item: -item[1])
     return ", ".join(f"{rule} {count:,}" if has_counts else rule for rule, count in most_first)
-
-
-def coverage_as_json(coverage: Sequence[PartCoverage]) -> list[dict[str, Any]]:
-    return list(map(dataclasses.asdict, coverage))

@@ -9,6 +9,7 @@ value: in a text, a short secret is masked only in an excerpt of a request or an
 """
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,8 +58,8 @@ _MIN_TOKEN_LENGTH = 5
 _MIN_LENGTH_IN_KEY = 12
 # In a text of the suite and in the path of a request, a shorter secret may equal an ordinary word or number.
 _MIN_LENGTH_IN_WORDS = 8
-# How many characters of texts and bodies are cached with their masked form: most occur many times.
-_MAX_CHARACTERS_KEPT = 50_000_000
+_MOST_STRINGS_KEPT = 100_000
+_MOST_BODIES_KEPT = 10_000
 _CUT = "(cut: a sensitive value stood here)"
 
 
@@ -73,11 +74,7 @@ class Mask:
         self._placeholders: dict[str, str] = {}
         self._all_placeholders: set[str] = set()
         self._secrets = SecretMatcher()
-        self._json_strings: dict[tuple[str, bool], str] = {}
-        """Strings that were masked already, as written, by whether they are keys."""
-        self._bodies: dict[tuple[bytes, bool], bytes] = {}
-        """Bodies that were masked already, by whether they were sent."""
-        self._characters_kept = 0
+        self._forget_masked()
         for token, placeholder in (tokens or {}).items():
             for matcher in (self._tokens, self._secrets):
                 if len(token) >= _MIN_TOKEN_LENGTH:
@@ -95,13 +92,9 @@ class Mask:
         self._learn_values(_under_sensitive_keys(body))
 
     def _forget_masked(self) -> None:
-        self._json_strings.clear()
-        self._bodies.clear()
-        self._characters_kept = 0
-
-    def _may_keep(self, length: int) -> bool:
-        self._characters_kept += length
-        return self._characters_kept <= _MAX_CHARACTERS_KEPT
+        """Empty the caches: most strings and bodies occur many times, and are masked by the secrets known so far."""
+        self._json_string = functools.lru_cache(_MOST_STRINGS_KEPT)(self._masked_json_string)
+        self._body = functools.lru_cache(_MOST_BODIES_KEPT)(self._masked_body)
 
     @property
     def has_masked(self) -> bool:
@@ -211,15 +204,6 @@ class Mask:
         *excerpts, rest = self.words(text).split("…")
         return "…".join([*map(self._secrets.replace_beginning, excerpts), rest])
 
-    def _body(self, body: bytes, *, sent: bool) -> bytes:
-        known = self._bodies.get((body, sent))
-        if known is not None:
-            return known
-        masked = self._masked_body(body, sent=sent)
-        if self._may_keep(len(body)):
-            self._bodies[body, sent] = masked
-        return masked
-
     def _masked_body(self, body: bytes, *, sent: bool) -> bytes:
         text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
         if not sent:
@@ -238,19 +222,13 @@ class Mask:
 
         return _JSON_TOKEN.sub(masked_token, text)
 
-    def _json_string(self, written: str, *, is_key: bool) -> str:
-        known = self._json_strings.get((written, is_key))
-        if known is not None:
-            return known
+    def _masked_json_string(self, written: str, *, is_key: bool) -> str:
         plain = json.loads(written, strict=False)
         candidates = self._secrets.candidates(plain)
         if is_key:  # a short secret may equal an ordinary name
             candidates = candidates.of_length(_MIN_LENGTH_IN_KEY)
         replaced = candidates.replace(plain)
-        masked = written if replaced == plain else plain_json(replaced)
-        if self._may_keep(len(written)):
-            self._json_strings[written, is_key] = masked
-        return masked
+        return written if replaced == plain else plain_json(replaced)
 
     def _mask_under_keys(self, text: str, *, sent: bool) -> str:
         done, at = [], 0
