@@ -23,7 +23,7 @@ from contracts.core.findings import (
     ScenarioProgress,
     VerdictName,
 )
-from contracts.core.interrupts import first_ignored
+from contracts.core.interrupts import first_interrupt_ignored
 from contracts.core.target import Target
 from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.context import CREATE_RULES
@@ -141,7 +141,7 @@ def _checked(
             runner.end()
         return _result(runner, wanted, scheduler.scenario_progress())
     except KeyboardInterrupt as error:
-        with first_ignored(lambda: None):  # a second signal would lose the result
+        with first_interrupt_ignored(lambda: None):  # a second signal would lose the result
             context.was_interrupted = True
             result = _result(runner, wanted, scheduler.scenario_progress())
         raise CheckInterrupted(result) from error

@@ -25,7 +25,7 @@ from contracts.cli.wait import wait_for
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
 from contracts.core.findings import CheckInterrupted, CheckResult, CouldNotCheck, Finding, Rule, RuleResult, VerdictName
-from contracts.core.interrupts import first_ignored, terminated_as_interrupted
+from contracts.core.interrupts import first_interrupt_ignored, sigterm_as_interrupt
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from contracts.report import FORMATS, WITH_EXCHANGES
@@ -112,7 +112,7 @@ class _CheckRun:
 
         started_at = datetime.now(UTC)
         formats = {name for name, _ in self.options.reports}
-        with terminated_as_interrupted(), Guard(self.target) as guard:
+        with sigterm_as_interrupt(), Guard(self.target) as guard:
             result, problem, interrupted = self._judged(guard)
             self.display.show_end("cleaning up" if self.target.clean_up else "counting the runs that are left")
             result, left_notes, cut_short = self._cleaned_up(guard, result)
@@ -208,7 +208,7 @@ class _CheckRun:
                 click.echo(message, err=True)
 
         try:
-            with first_ignored(tell):
+            with first_interrupt_ignored(tell):
                 return (guard.clean_up() if self.target.clean_up else guard.count_left()), False
         except KeyboardInterrupt:
             return guard.spent.runs_created, True

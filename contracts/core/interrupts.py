@@ -10,7 +10,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM, which a CI sends to stop a job. No effect outside the main thread."""
     if not _in_main_thread():
         yield
@@ -27,14 +27,14 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def interrupt_delayed() -> Iterator[None]:
     """Delay the first SIGINT or SIGTERM until the end of the block; a second one interrupts at once.
 
     A create in flight thus gets its answer, so that the runs that it created can be deleted.
     """
     held: list[bool] = []
     try:
-        with first_ignored(lambda: held.append(True)):
+        with first_interrupt_ignored(lambda: held.append(True)):
             yield
     finally:
         if held:
@@ -42,7 +42,7 @@ def held_back() -> Iterator[None]:
 
 
 @contextmanager
-def first_ignored(on_first: Callable[[], object]) -> Iterator[None]:
+def first_interrupt_ignored(on_first: Callable[[], object]) -> Iterator[None]:
     """Call `on_first` in place of an interruption by the first SIGINT or SIGTERM; a second one interrupts at once."""
     if not _in_main_thread():
         yield  # Python handles signals in the main thread only

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Spent
-from contracts.core.interrupts import held_back
+from contracts.core.interrupts import interrupt_delayed
 from contracts.core.target import Target
 from contracts.guard.admitted_request import AdmittedRequest, RequestKind
 from contracts.guard.bounds import BOUNDS, Bounds
@@ -324,7 +324,7 @@ class Guard:
 
     def _execute(self, admitted: AdmittedRequest, start: GroupStart | None = None) -> Exchange:
         """Send an admitted request. During a create, the first Ctrl-C takes effect after the answer with its runs."""
-        with held_back() if admitted.effect.creates else contextlib.nullcontext():
+        with interrupt_delayed() if admitted.effect.creates else contextlib.nullcontext():
             return self._send_and_settle(admitted, start)
 
     def _send_and_settle(self, admitted: AdmittedRequest, start: GroupStart | None) -> Exchange:
@@ -372,7 +372,7 @@ class Guard:
         if left_s <= 0:
             raise NotDelivered(f"{describe(admitted.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(
-            admitted.request, self._tokens.put_in, start=start, within_s=left_s, may_resend=self._may_send_again
+            admitted.request, self._tokens.insert_token, start=start, within_s=left_s, may_resend=self._may_send_again
         )
         if not isinstance(outcome, Lost):
             self.reachability.note_answered()

@@ -48,7 +48,7 @@ class CheckIdentity:
             return True
         if not self._names_workflow_of(run):
             return False
-        at, by_target = created_at(run, clock_ahead(answer, now)), created_at(run, timedelta())
+        at, by_target = created_at(run, clock_offset_of(answer, now)), created_at(run)
         if at is None or by_target is None:
             return True
         if by_target.timestamp() < max(self.oldest_listed.values(), default=-math.inf):
@@ -121,18 +121,18 @@ def text_of(run: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
-    """Return when the run was created, by our clock; None without a valid `created_at`. `ahead` is how far the target's
-    clock is ahead of ours.
+def created_at(run: Mapping[str, Any], clock_offset: timedelta = timedelta()) -> datetime | None:
+    """Return when the run was created; None without a valid `created_at`. It is by our clock if `clock_offset` is how
+    far the target's clock is ahead of ours, and otherwise by the target's.
     """
     try:
         at = datetime.fromisoformat(str(run.get("created_at")))
-        return at.replace(tzinfo=at.tzinfo or UTC) - ahead
+        return at.replace(tzinfo=at.tzinfo or UTC) - clock_offset
     except (ValueError, OverflowError):
         return None
 
 
-def clock_ahead(answer: Answer, now: datetime) -> timedelta:
+def clock_offset_of(answer: Answer, now: datetime) -> timedelta:
     """Return how far the target's clock is ahead of ours, by the answer's Date; zero without a valid one."""
     target_now = date_of(answer)
     return timedelta() if target_now is None else target_now - now

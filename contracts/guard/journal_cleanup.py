@@ -146,7 +146,7 @@ def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequ
                 if identity.proves(run):
                     ours[run["id"]] = authorization
                 else:
-                    possible += _possible(run, intents, record, client.ahead, authorization)
+                    possible += _possible(run, intents, record, client.clock_offset, authorization)
         proven |= ours
     new = {run: authorization for run, authorization in proven.items() if run not in record.runs}
     others = (run for run in possible if run.id not in proven and run.id not in record.runs)
@@ -160,10 +160,10 @@ def _of_other_tokens(record: JournalRecord, authorizations: Sequence[str]) -> bo
 
 
 def _possible(
-    run: Run, intents: Sequence[Intent], record: JournalRecord, ahead: timedelta, authorization: str
+    run: Run, intents: Sequence[Intent], record: JournalRecord, clock_offset: timedelta, authorization: str
 ) -> Iterator[PossibleRun]:
     """Yield the run once for each intent that may have created it."""
-    created, by_target = created_at(run, ahead), created_at(run, timedelta())
+    created, by_target = created_at(run, clock_offset), created_at(run)
     if created is None or by_target is None:
         return
     if by_target.timestamp() < record.oldest_listed.get(CREDENTIALS[authorization], by_target.timestamp()):

@@ -50,7 +50,7 @@ class NewestRuns:
         self._known[authorization] = {run["id"] for run in runs}
         self._since[authorization] = self.client.clock.now()
         if runs:
-            times = [at for run in runs if (at := identity.created_at(run, timedelta())) is not None]
+            times = [at for run in runs if (at := identity.created_at(run)) is not None]
             oldest = min(times).timestamp() if times and len(runs) >= NEWEST else None
             self.journal.add_listed(CREDENTIALS[authorization], sorted(self._known[authorization]), oldest)
 
@@ -89,7 +89,7 @@ class NewestRuns:
 
     def created_at(self, run: Run) -> datetime | None:
         """Return when the run was created, by our clock."""
-        return identity.created_at(run, self.client.ahead)
+        return identity.created_at(run, self.client.clock_offset)
 
     def note_foreign(self, run: Run) -> None:
         """Note a run of someone else."""

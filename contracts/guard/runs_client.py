@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.created import run_id_in
-from contracts.guard.identity import CREATION_WINDOW_S, clock_ahead
+from contracts.guard.identity import CREATION_WINDOW_S, clock_offset_of
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
@@ -53,12 +53,12 @@ class RunsClient:
     """The status of GET /v1/runs, if the target has no list of runs."""
     _unanswered: int = 0
     _silent_since: float | None = None
-    _ahead: timedelta | None = None
+    _clock_offset: timedelta | None = None
 
     @property
-    def ahead(self) -> timedelta:
+    def clock_offset(self) -> timedelta:
         """How far the target's clock is ahead of ours, by the Date of its answers."""
-        return self._ahead or timedelta()
+        return self._clock_offset or timedelta()
 
     def request(
         self,
@@ -88,9 +88,9 @@ class RunsClient:
                 self._silent_since = began_at
             raise
         self._unanswered, self._silent_since = 0, None
-        ahead = clock_ahead(answer, self.clock.now())
+        offset = clock_offset_of(answer, self.clock.now())
         # Date is truncated to whole seconds, so the largest difference is the most accurate.
-        self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
+        self._clock_offset = offset if self._clock_offset is None else max(self._clock_offset, offset)
         return answer
 
     def _seems_dead(self, now: float) -> bool:
@@ -113,7 +113,7 @@ class RunsClient:
                 raise OutOfBudget(f"{what}: no request is left")
             if (left_s := self.left_s(request.method)) <= 0:
                 raise OutOfBudget(f"{what}: no time is left")
-            outcome = self.upstream.exchange(request, self.tokens.put_in, within_s=left_s, may_resend=may_send)
+            outcome = self.upstream.exchange(request, self.tokens.insert_token, within_s=left_s, may_resend=may_send)
             if isinstance(outcome, Lost):
                 raise NoAnswer(f"{what}: {outcome.reason}", lost=outcome.reason)
             answer = self.tokens.mask_answer(outcome)
@@ -131,7 +131,7 @@ class RunsClient:
 
     def created_since(self, moment: datetime) -> dict[str, str]:
         """Return the query for the runs that a request may have created which was sent at that moment or later."""
-        earliest = moment - timedelta(seconds=CREATION_WINDOW_S) + self.ahead
+        earliest = moment - timedelta(seconds=CREATION_WINDOW_S) + self.clock_offset
         return {"created_at_from": earliest.isoformat().replace("+00:00", "Z")}
 
     def newest(self, authorization: str) -> tuple[Exchange, list[Run]] | None:

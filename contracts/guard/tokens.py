@@ -29,13 +29,13 @@ class Tokens:
                 before = "" if len(secret) >= _MIN_SECRET_LENGTH else "Bearer "
                 self._secrets.add(before + secret, before + placeholder, changed=False)
 
-    def put_in(self, authorization: str) -> str:
+    def insert_token(self, authorization: str) -> str:
         """Replace each placeholder by its token, in base64 if it is an ENCODED_TOKEN. Raises NotAllowed if a token was
         not given.
         """
         encoded = ENCODED_TOKEN.fullmatch(authorization.removeprefix("Basic "))
         if encoded is not None:
-            return f"Basic {base64.b64encode(self.put_in(encoded[1]).encode()).decode()}"
+            return f"Basic {base64.b64encode(self.insert_token(encoded[1]).encode()).decode()}"
         for placeholder, secret in self._by_placeholder.items():
             if placeholder in authorization:
                 if secret is None:

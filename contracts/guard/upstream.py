@@ -105,14 +105,14 @@ class Upstream:
     def exchange(
         self,
         request: Request,
-        put_token_in: Callable[[str], str],
+        insert_token: Callable[[str], str],
         connection: Connection | None = None,
         *,
         start: GroupStart | None = None,
         within_s: float = float("inf"),
         may_resend: Callable[[], bool] = lambda: True,
     ) -> Answer | Lost:
-        """Send the request and read the whole answer, within `within_s` and the bounds. `put_token_in` replaces the
+        """Send the request and read the whole answer, within `within_s` and the bounds. `insert_token` replaces the
         placeholder in the Authorization header by the token. `may_resend` is asked before a read is sent again: the
         target may have received it already. With `start`, the request ends together with the others of its group.
 
@@ -134,14 +134,14 @@ class Upstream:
                     return _HELD_BACK
                 # The others are on their way: this one tries to connect once more.
                 left_s = conn.ends_at - time.monotonic()
-                return self.exchange(request, put_token_in, within_s=left_s, may_resend=may_resend)
-            outcome = self._exchange_over(conn, request, put_token_in, start)
+                return self.exchange(request, insert_token, within_s=left_s, may_resend=may_resend)
+            outcome = self._exchange_over(conn, request, insert_token, start)
             answered = isinstance(outcome, Answer)
             was_stale = isinstance(outcome, Lost) and outcome.was_cut and was_used
             if was_stale and connection is None and start is None and not writes and may_resend():
                 conn.close()
                 left_s = conn.ends_at - time.monotonic()
-                return self.exchange(request, put_token_in, self._new_connection(), within_s=left_s)
+                return self.exchange(request, insert_token, self._new_connection(), within_s=left_s)
             return outcome
         finally:
             conn.used_at = time.monotonic()
@@ -149,10 +149,10 @@ class Upstream:
             self._give_back(conn, usable=answered and conn.sock is not None and not conn.must_close)
 
     def _exchange_over(
-        self, conn: Connection, request: Request, put_token_in: Callable[[str], str], start: GroupStart | None
+        self, conn: Connection, request: Request, insert_token: Callable[[str], str], start: GroupStart | None
     ) -> Answer | Lost:
         try:
-            head = self._head(request, put_token_in)
+            head = self._head(request, insert_token)
         except ValueError:  # do not use its message: it may contain the token
             reason = "cannot be put on the wire: its method, path or a header is malformed"
             return Lost(reason, reached=False, malformed=True)
@@ -173,19 +173,19 @@ class Upstream:
         conn.must_close = conn.must_close or reader.ends_connection or answer.status >= 500
         return answer
 
-    def _head(self, request: Request, put_token_in: Callable[[str], str]) -> bytes:
+    def _head(self, request: Request, insert_token: Callable[[str], str]) -> bytes:
         """Raises ValueError if the request cannot be serialised unchanged."""
         target = self._prefix + request.path
         if not _is_token(request.method) or not request.path.startswith("/") or _INVALID_IN_TARGET.search(target):
             raise ValueError("no request line")
         lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1")]
-        for name, value in self._headers(request, put_token_in):
+        for name, value in self._headers(request, insert_token):
             if _INVALID_IN_VALUE.search(value):
                 raise ValueError("no header value")
             lines.append(name.encode("latin-1") + b": " + value)
         return b"\r\n".join([*lines, b"", b""])
 
-    def _headers(self, request: Request, put_token_in: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
+    def _headers(self, request: Request, insert_token: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
         yield "Host", self._netloc.encode("idna" if not self._netloc.isascii() else "ascii")
         names = {name.lower() for name, _ in request.headers}
         for name, value in request.headers:
@@ -195,7 +195,7 @@ class Upstream:
             if not _is_token(name):
                 raise ValueError("no header name")
             if lower == "authorization":
-                value = put_token_in(value)
+                value = insert_token(value)
             yield name, header_bytes(value)
         if "user-agent" not in names:
             yield "User-Agent", b"cyberdesk-contracts"

@@ -32,23 +32,25 @@ _DIFFERENCE_OF_CLOCKS: Final = timedelta(seconds=10)
 class Seen:
     """Run, session and attachment ids of earlier answers, each with the `source` of its answer.
 
-    `first_ahead` is how far the target's clock was ahead of ours at the first create, with the source of its answer.
+    `first_clock_offset` is how far the target's clock was ahead of ours at the first create, with the source of its
+    answer.
     """
 
     runs: dict[str, Any] = field(default_factory=dict)
     sessions: dict[str, Any] = field(default_factory=dict)
     attachments: dict[str, Any] = field(default_factory=dict)
-    first_ahead: tuple[timedelta, Any] | None = None
+    first_clock_offset: tuple[timedelta, Any] | None = None
 
     def earliest_clock_at(self, moment: datetime) -> datetime:
         """Return the earliest that the target's clock can have shown at a moment of ours, by the first create."""
-        ahead = self.first_ahead[0] if self.first_ahead is not None else -_TOLERANCE_TO_OUR_CLOCK
-        return moment + ahead - _DIFFERENCE_OF_CLOCKS
+        offset = -_TOLERANCE_TO_OUR_CLOCK if self.first_clock_offset is None else self.first_clock_offset[0]
+        return moment + offset - _DIFFERENCE_OF_CLOCKS
 
     def latest_clock_at(self, moment: datetime) -> datetime:
         """Return the latest that the target's clock can have shown at a moment of ours, by the first create."""
-        ahead = self.first_ahead[0] + _TOLERANCE_BETWEEN_CREATES if self.first_ahead else _TOLERANCE_TO_OUR_CLOCK
-        return moment + ahead
+        if self.first_clock_offset is None:
+            return moment + _TOLERANCE_TO_OUR_CLOCK
+        return moment + self.first_clock_offset[0] + _TOLERANCE_BETWEEN_CREATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +208,14 @@ class _CreatedRuns:
         moments = [self.now, *filter(None, [date_of(self.answer)])]
         if all(abs(created - moment) > _TOLERANCE_TO_OUR_CLOCK for moment in moments):
             return "created_at is not about now", self.now
-        if self.seen.first_ahead is None:
-            self.seen.first_ahead = (created - self.now, self.source)
-        ahead, source = self.seen.first_ahead
-        if abs(created - self.now - ahead) <= _TOLERANCE_BETWEEN_CREATES:
+        if self.seen.first_clock_offset is None:
+            self.seen.first_clock_offset = (created - self.now, self.source)
+        offset, source = self.seen.first_clock_offset
+        if abs(created - self.now - offset) <= _TOLERANCE_BETWEEN_CREATES:
             return None
         cause = "created_at does not agree with the clock of the first create"
         self.earlier[cause] = source
-        return cause, self.now + ahead
+        return cause, self.now + offset
 
     def _sessions(self) -> Iterator[Violation]:
         session, start_session = self.parsed.given("session_id"), self.parsed.given("start_session")

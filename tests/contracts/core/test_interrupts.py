@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from contracts.core.interrupts import held_back, terminated_as_interrupted
+from contracts.core.interrupts import interrupt_delayed, sigterm_as_interrupt
 
 
 def through(ended: list, *signals: int, failing: bool = False) -> None:
     """Something that is under way while signals come."""
-    with held_back():
+    with interrupt_delayed():
         for each in signals:
             press(each)
         if failing:
@@ -51,7 +51,7 @@ def test_ctrl_c_interrupts_even_if_the_block_failed():
 
 def test_a_stopped_job_waits_too():
     ended = []
-    with terminated_as_interrupted(), pytest.raises(KeyboardInterrupt):
+    with sigterm_as_interrupt(), pytest.raises(KeyboardInterrupt):
         through(ended, signal.SIGTERM)
     assert ended
 
@@ -59,7 +59,7 @@ def test_a_stopped_job_waits_too():
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with held_back():
+        with interrupt_delayed():
             press()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -69,7 +69,7 @@ def test_other_threads_are_left_alone():
     seen = []
 
     def work() -> None:
-        with terminated_as_interrupted(), held_back():
+        with sigterm_as_interrupt(), interrupt_delayed():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=work)

@@ -473,7 +473,7 @@ def test_a_token_is_masked_in_the_forms_that_json_and_urls_give_it() -> None:
     tokens = Tokens(token, None)
     assert tokens.mask_text('a secret/with\\"quotes+and/slashes b') == "a $TOKEN b"
     assert tokens.mask_text("secret%2Fwith%22quotes%2Band%2Fslashes") == "$TOKEN"
-    assert tokens.put_in("Bearer $TOKEN") == f"Bearer {token}"
+    assert tokens.insert_token("Bearer $TOKEN") == f"Bearer {token}"
 
 
 def test_a_short_token_is_masked_only_after_bearer_so_that_no_answer_is_changed() -> None:
