@@ -187,16 +187,17 @@ class Scheduler:
         if scenario.order == 0:
             return self._cases(scenario), iter(()), iter(())
 
-        def large() -> Iterator[Any]:
-            return (case for case in self._cases(scenario) if case.expected_runs >= MANY_RUNS)
-
-        def creates_too_many(case: Any) -> bool:
-            return bool(case.expected_runs >= TOO_MANY_RUNS)
+        def others() -> Iterator[Any]:
+            first_was_left_out = False
+            for case in self._cases(scenario):
+                if MANY_RUNS <= case.expected_runs < TOO_MANY_RUNS and not first_was_left_out:
+                    first_was_left_out = True
+                elif case.expected_runs >= MANY_RUNS:
+                    yield case
 
         few = (case for case in self._cases(scenario) if case.expected_runs < MANY_RUNS)
-        first = itertools.islice(itertools.filterfalse(creates_too_many, large()), 1)
-        others = large()
-        return few, first, chain(itertools.takewhile(creates_too_many, others), others)  # takewhile drops the first
+        many = (case for case in self._cases(scenario) if MANY_RUNS <= case.expected_runs < TOO_MANY_RUNS)
+        return few, itertools.islice(many, 1), others()
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Return all cases of a scenario. Each is made only once, since making all of them takes seconds."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from contracts.core.exchange import Answer, Headers, header_in
 from contracts.guard.bounds import Bounds
-from contracts.guard.connection import Connection, Cut, DeadlinePassed, ExchangeFailed, printable_excerpt
+from contracts.guard.connection import Closed, Connection, Cut, DeadlinePassed, ExchangeFailed, printable_excerpt
 from contracts.guard.content_coding import inflated
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
@@ -43,7 +43,7 @@ class AnswerReader:
         try:
             delimited = self._read_body(method, status, headers, body)
         except (Cut, DeadlinePassed) as error:
-            detail = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
+            detail = f", {error}" if isinstance(error, Cut) and not isinstance(error, Closed) else ""
             verb = "was cut" if isinstance(error, Cut) else "was not complete in time: it stopped or was too slow"
             length = header_in(headers, "content-length")
             of_length = "" if length is None or _is_chunked(headers) else f" of {printable_excerpt(length, 20)}"
@@ -88,10 +88,10 @@ class AnswerReader:
 
     def _head_error_text(self, error: ExchangeFailed) -> str:
         if not self.has_begun and not self._connection.has_unread_bytes:
-            return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
-        was_cut = isinstance(error, Cut)
-        text = "the answer was cut in its head" if was_cut else "the head of the answer was not complete in time"
-        return text if str(error).endswith(("closed", "in time")) else f"{text}: {error}"
+            return "the connection was closed without an answer" if isinstance(error, Closed) else str(error)
+        if isinstance(error, DeadlinePassed):
+            return "the head of the answer was not complete in time"
+        return f"the answer was cut in its head{'' if isinstance(error, Closed) else f': {error}'}"
 
     # Body
 
@@ -125,7 +125,7 @@ class AnswerReader:
         while length:
             chunk = self._connection.receive(length)
             if not chunk:
-                raise Cut("the connection was closed")
+                raise Closed
             self._append(body, chunk)
             length -= len(chunk)
 

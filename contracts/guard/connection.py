@@ -28,6 +28,13 @@ class Cut(ExchangeFailed):
     """The target closed or reset the connection."""
 
 
+class Closed(Cut):
+    """The target closed the connection. The message says no more than that."""
+
+    def __init__(self, message: str = "the connection was closed") -> None:
+        super().__init__(message)
+
+
 class DeadlinePassed(ExchangeFailed):
     """The deadline of the exchange, or of a step of it, has passed."""
 
@@ -151,7 +158,7 @@ class Connection:
         except TimeoutError:
             raise DeadlinePassed("the request was not taken in time") from None
         except OSError as error:
-            raise Cut(_error_text(error, "the connection")) from None
+            raise _cut_by(error) from None
 
     def receive(self, max_bytes: int = _RECEIVE_BYTES) -> bytes:
         """Return the next bytes, or b"" at the end of the stream. Raises DeadlinePassed, Cut."""
@@ -169,7 +176,7 @@ class Connection:
         except TimeoutError:
             raise DeadlinePassed("no answer in time") from None
         except OSError as error:
-            raise Cut(_error_text(error, "the connection")) from None
+            raise _cut_by(error) from None
 
     def line(self, max_bytes: int, what: str) -> bytes:
         """Return the next line without its line feed and a preceding carriage return.
@@ -182,7 +189,7 @@ class Connection:
                 raise ExchangeFailed(f"{what} is longer than it may be")
             searched = len(self._buffer)
             if not (data := self._read_socket(65_536)):
-                raise Cut("the connection was closed")
+                raise Closed
             self._buffer += data
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
@@ -220,6 +227,12 @@ def printable_excerpt(text: str, max_length: int = 80) -> str:
     """Return text of the target for a message: in one line, without control characters, truncated to `max_length`."""
     plain = printable(text[: max_length + 1])
     return plain if len(plain) <= max_length else plain[:max_length] + "…"
+
+
+def _cut_by(error: OSError) -> Cut:
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return Closed()
+    return Cut(_error_text(error, "the connection"))
 
 
 def _error_text(error: OSError, what: str) -> str:
