@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 import click
 from click.core import ParameterSource
 
+from contracts.cli.option_types import DURATION
 from contracts.cli.options import (
-    DURATION,
     GROUPS_OF_CHECK,
     CheckOptions,
     add_check_options,

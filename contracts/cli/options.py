@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import os
-import re
 import secrets
 import ssl
 import tempfile
@@ -15,10 +14,10 @@ from urllib.parse import quote, urlsplit
 
 import click
 
+from contracts.cli.option_types import DURATION, FILE, ID, RATE, REPORT, SHARD
 from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
 from contracts.core.findings import Rule
 from contracts.core.target import DEFAULT_MAX_TIME_S, Budget, Profile, Target, is_loopback
-from contracts.openapi.schemas import is_uuid
 from contracts.report import FORMATS
 from cyberdesk_mockserver.environment import unknown_variables
 
@@ -26,73 +25,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _FULL, _LIVE = Budget.of("full"), Budget.of("live")
 _VARIABLES_WITHOUT_OPTION = frozenset({"CONTRACTS_JOURNAL_DIR"})
-_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
-    """The type of an option whose text is read by `parse`, which raises ValueError with the message for the user."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self._parse(value.strip()) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found:
-        raise ValueError(f"{text!r} is not a time: write 90s, 10m or 1h")
-    if not float(found[1]):
-        raise ValueError("it must be longer than 0 s")
-    return float(found[1]) * _UNITS_S[found[2]]
-
-
-def _per_second(text: str) -> float:
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([sm]))?", text)
-    if not found or not float(found[1]):
-        raise ValueError(f"{text!r} is not a rate: write 5/s or 300/m")
-    return float(found[1]) / (60 if found[2] == "m" else 1)
-
-
-def _report(text: str) -> tuple[str, Path]:
-    """The directory must exist, since otherwise the report could not be written at the end of the check."""
-    name, separator, path = text.partition("=")
-    if name not in FORMATS or not separator:
-        formats = ", ".join(FORMATS)
-        raise ValueError(f"{text!r} is not FORMAT=PATH with one of {formats}: write json=report.json")
-    if not path:
-        raise ValueError(f"the path is empty in {text!r} (is a variable not set?): write {name}=report.{name}")
-    if path == "-":
-        raise ValueError(f"a report is a file, not the standard output: write {name}=report.{name}")
-    if not Path(path).resolve().parent.is_dir():
-        raise ValueError(f"there is no folder {Path(path).parent} for {path}: make it first")
-    return name, Path(path)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"{text!r} is not a shard: write 1/4, 2/4, 3/4 and 4/4, one for each of 4 jobs")
-    return int(found[1]), int(found[2])
-
-
-def _id(text: str) -> str:
-    if not is_uuid(text.lower()):
-        raise ValueError(f"{text!r} is not a UUID: write an id such as 10000000-0000-4000-8000-000000000001")
-    return text.lower()
-
-
-DURATION = Parsed("duration", _seconds)
-_RATE = Parsed("rate", _per_second)
-_SHARD = Parsed("shard", _shard)
-_ID = Parsed("uuid", _id)
-_REPORT = Parsed("format=path", _report)
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +61,20 @@ _TARGET_FLAGS = (
     ),
     option(
         "--workflow-id",
-        type=_ID,
+        type=ID,
         metavar="ID",
         help="The workflow of the runs. Default: made up, or looked up if the target refuses that; "
         "live: that of --base-request.",
     ),
     option(
         "--machine-id",
-        type=_ID,
+        type=ID,
         metavar="ID",
         help="The machine to request for runs. Default: made up, or looked up if the target refuses that; live: none.",
     ),
     option(
         "--pool-id",
-        type=_ID,
+        type=ID,
         metavar="ID",
         help="The pool to request for runs. Default: made up, or looked up if the target refuses that; live: none.",
     ),
@@ -163,7 +95,7 @@ _TARGET_FLAGS = (
     ),
     option(
         "--rate",
-        type=_RATE,
+        type=RATE,
         metavar="N/s|N/m",
         help=f"Requests sent per second or minute: no limit; live: {_LIVE.rate:g}/s.",
     ),
@@ -174,7 +106,7 @@ _TARGET_FLAGS = (
         "check that creates runs also needs --workflow-id or --base-request.",
     ),
     option(
-        "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
+        "--base-request", type=FILE, help="JSON file of a request known to work; live varies only what --vary names."
     ),
     option("--vary", multiple=True, help="Field of the base request that may be varied; repeatable."),
     option(
@@ -208,7 +140,7 @@ _FLAGS = (
     ),
     option("--salt", help="With the seed of an earlier check, repeats its ids and keys. Default: a new one."),
     option(
-        "--shard", type=_SHARD, metavar="N/M", help="Try every Mth case, from the Nth on: splits a check over M jobs."
+        "--shard", type=SHARD, metavar="N/M", help="Try every Mth case, from the Nth on: splits a check over M jobs."
     ),
     option("--rule", "rules", multiple=True, help="Check this rule only; repeatable."),
     option("--skip-rule", "skip_rules", multiple=True, help="Leave this rule out; repeatable."),
@@ -229,12 +161,12 @@ _FLAGS = (
         "--report",
         "reports",
         multiple=True,
-        type=_REPORT,
+        type=REPORT,
         metavar="FORMAT=PATH",
         help=f"Write a report: {', '.join(FORMATS)}; repeatable.",
     ),
     option("--verbose", is_flag=True, help="Also list the rules that passed."),
-    option("--baseline", type=_FILE, help="File of accepted findings; only others fail."),
+    option("--baseline", type=FILE, help="File of accepted findings; only others fail."),
     click.option("--update-baseline", is_flag=True, help="Accept what is found, in the file of --baseline."),
 )
 
