@@ -27,6 +27,9 @@ _FEW: Final = 3
 _EMPTY: Final[tuple[Any, ...]] = ("", [], {})
 
 
+Differences = Sequence[RequestDifference]
+
+
 @dataclass(frozen=True)
 class _Guess:
     """`holds` says whether another value of the place, of the same type, is as the words say."""
@@ -46,18 +49,22 @@ def guess(nearest: Sequence[Neighbour], failed: Sequence[Neighbour] = ()) -> str
     for neighbour in nearest:
         if len(neighbour.differences) == 1:
             by_place.setdefault(neighbour.differences[0].place, []).append(neighbour.differences[0])
-    found = {place: _guess_at(place, by_place[place], nearest, failed) for place in by_place}
-    guesses = [one.words for place, one in found.items() if one is not None and not _is_refuted(place, one, failed)]
-    named = guesses[:_MAX_NAMED] or _needed_places(by_place, nearest, failed)
+    of_failed = [difference for attempt in failed for difference in attempt.differences]
+    found = {place: _guess_at(place, by_place[place], nearest, of_failed) for place in by_place}
+    guesses = [one.words for place, one in found.items() if one is not None and not _is_refuted(place, one, of_failed)]
+    named = guesses[:_MAX_NAMED] or _needed_places(by_place, nearest, of_failed)
     return f"only {' and '.join(named)}?" if named else ""
 
 
-def _is_refuted(place: str, one: _Guess, failed: Sequence[Neighbour]) -> bool:
+def _is_refuted(place: str, guessed: _Guess, of_failed: Differences) -> bool:
     """Return whether an attempt failed for which the guess does not hold. Values of another type are not compared,
     since they may contain the failing value.
     """
-    found = [each for attempt in failed for each in attempt.differences if each.place == place]
-    return any(each.other is ABSENT or (_has_one_type(each) and not one.holds(each.other)) for each in found)
+    differences = [difference for difference in of_failed if difference.place == place]
+    return any(
+        difference.other is ABSENT or (_has_one_type(difference) and not guessed.holds(difference.other))
+        for difference in differences
+    )
 
 
 def _has_one_type(difference: RequestDifference) -> bool:
@@ -69,34 +76,38 @@ def _has_one_type(difference: RequestDifference) -> bool:
 
 
 def _needed_places(
-    by_place: Mapping[str, Sequence[RequestDifference]], nearest: Sequence[Neighbour], failed: Sequence[Neighbour]
+    by_place: Mapping[str, Differences], nearest: Sequence[Neighbour], of_failed: Differences
 ) -> list[str]:
     """Name the places that only the failing request has, or that are empty in the others."""
-    absent = [place for place, found in by_place.items() if all(one.other is ABSENT for one in found)]
-    emptied = [place for place, found in by_place.items() if place not in absent and _is_emptied(found)]
+    absent = [place for place, found in by_place.items() if all(difference.other is ABSENT for difference in found)]
     emptied = [
-        place for place in emptied if not any(_is_inside(place, one) or _is_inside(one, place) for one in absent)
+        place
+        for place, found in by_place.items()
+        if _is_emptied(found) and not any(_is_inside(place, one) or _is_inside(one, place) for one in absent)
     ]
-    compared = [place for place in by_place if place not in (*absent, *emptied)]
     needed = [place for place in by_place if place in (*absent, *emptied)]
     outer = [place for place in needed if not any(place != other and _is_inside(place, other) for other in needed)]
+    compared = by_place.keys() - needed
     named = [
         place
         for place in outer
         if not any(_is_inside(other, place) for other in compared)  # what it contains matters
-        and not _fails_without(place, failed)
+        and not _fails_without(place, of_failed)
     ]
-    requests = [place for place in named if isinstance(by_place[place][0].failing, ComparableRequest)]
-    parts = [_part_in_words(place, by_place[place][0].failing, failed) for place in named if place not in requests]
-    requests = [place for place in requests if not _is_sent_by(place, nearest)]
     if len(outer) > _MAX_NAMED or named == ["status"]:  # each status has another meaning, and one was tried
         return []
-    return [*requests, *([f"with {' and '.join(parts)}{' together' if len(parts) > 1 else ''}"] if parts else [])]
+    requests = [place for place in named if isinstance(by_place[place][0].failing, ComparableRequest)]
+    parts = [_part_in_words(place, by_place[place][0].failing, of_failed) for place in named if place not in requests]
+    words = [place for place in requests if not _is_sent_by(place, nearest)]
+    if parts:
+        words.append(f"with {' and '.join(parts)}{' together' if len(parts) > 1 else ''}")
+    return words
 
 
-def _is_emptied(found: Sequence[RequestDifference]) -> bool:
-    is_value = found[0].failing is not ABSENT and found[0].failing not in _EMPTY
-    return is_value and all(one.other is ABSENT or one.other in _EMPTY for one in found)
+def _is_emptied(differences: Differences) -> bool:
+    failing = differences[0].failing
+    is_value = failing is not ABSENT and failing not in _EMPTY
+    return is_value and all(difference.other is ABSENT or difference.other in _EMPTY for difference in differences)
 
 
 def _is_inside(place: str, outer: str) -> bool:
@@ -104,9 +115,8 @@ def _is_inside(place: str, outer: str) -> bool:
     return place == outer or place.startswith((f"{outer}.", f"{outer}["))
 
 
-def _fails_without(place: str, failed: Sequence[Neighbour]) -> bool:
-    differences = [one for attempt in failed for one in attempt.differences]
-    return any(one.other is ABSENT and _is_inside(place, one.place) for one in differences)
+def _fails_without(place: str, of_failed: Differences) -> bool:
+    return any(difference.other is ABSENT and _is_inside(place, difference.place) for difference in of_failed)
 
 
 def _is_sent_by(place: str, nearest: Sequence[Neighbour]) -> bool:
@@ -114,20 +124,18 @@ def _is_sent_by(place: str, nearest: Sequence[Neighbour]) -> bool:
     return any(all(one.place != place for one in neighbour.differences) for neighbour in nearest)
 
 
-def _part_in_words(place: str, value: Any, failed: Sequence[Neighbour]) -> str:
+def _part_in_words(place: str, value: Any, of_failed: Differences) -> str:
     """Return a place, with its value if that is null, true or false, and no other value was seen to fail. Other values
     are often only those that shrinking has left.
     """
-    has_others = any(_is_inside(one.place, place) for attempt in failed for one in attempt.differences)
+    has_others = any(_is_inside(difference.place, place) for difference in of_failed)
     return f"{place} {json.dumps(value)}" if isinstance(value, bool | None) and not has_others else place
 
 
 # Values of one place
 
 
-def _guess_at(
-    place: str, found: Sequence[RequestDifference], nearest: Sequence[Neighbour], failed: Sequence[Neighbour]
-) -> _Guess | None:
+def _guess_at(place: str, found: Differences, nearest: Sequence[Neighbour], of_failed: Differences) -> _Guess | None:
     """Describe how the failing value of a place differs from those that passed; None if that is not clear."""
     failing = found[0].failing
     if "sensitive" in place and not isinstance(failing, list | dict | str):
@@ -142,8 +150,13 @@ def _guess_at(
     others = [one.other for one in found if type(one.other) is type(failing)]
     if isinstance(failing, str) and place and others:
         return _guess_at_text(place, failing, others)
-    if isinstance(failing, list | dict) and failing and others and not _differs_inside(f"{place}[", nearest):
-        is_of_length = isinstance(failing, dict) or _ends_are_like_others(place, failing, failed)
+    if (
+        isinstance(failing, list | dict)
+        and failing
+        and others
+        and not any(_differs_inside(f"{place}[", neighbour.differences) for neighbour in nearest)
+    ):
+        is_of_length = isinstance(failing, dict) or _ends_are_like_others(place, failing, of_failed)
         return _guess_at_length(place, failing, others) if is_of_length else None
     return None
 
@@ -160,17 +173,17 @@ def _guess_at_number(place: str, failing: float, passing: Sequence[float]) -> _G
     return None
 
 
-def _differs_inside(place: str, attempts: Sequence[Neighbour]) -> bool:
+def _differs_inside(place: str, differences: Differences) -> bool:
     """Return whether an attempt has another value somewhere inside the place, and so the same number of items."""
-    return any(one.place.startswith(place) for attempt in attempts for one in attempt.differences)
+    return any(difference.place.startswith(place) for difference in differences)
 
 
-def _ends_are_like_others(place: str, failing: list[Any], failed: Sequence[Neighbour]) -> bool:
+def _ends_are_like_others(place: str, failing: list[Any], of_failed: Differences) -> bool:
     """Return whether the first and the last item each occur twice, or attempts with other ones failed too. Then the
     number of items matters, and not the item that the lists of the other attempts lack.
     """
     return all(
-        failing.count(failing[at]) > 1 or _differs_inside(f"{place}[{at}]", failed) for at in (0, len(failing) - 1)
+        failing.count(failing[at]) > 1 or _differs_inside(f"{place}[{at}]", of_failed) for at in (0, len(failing) - 1)
     )
 
 

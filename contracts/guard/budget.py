@@ -1,7 +1,7 @@
 """The budget of requests and runs: charged before a request is sent, with a reserve for cleaning up."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contracts.core.counting import counted
 from contracts.core.target import Budget
@@ -23,23 +23,21 @@ class Charge:
     creates: bool
 
 
+@dataclass(eq=False)
 class BudgetAccount:
     """Thread-safe: `charge` either reserves the whole cost atomically or refuses it."""
 
-    def __init__(self, budget: Budget, *, keeps_reserve: bool, learns_excess: bool = False) -> None:
-        """`learns_excess`: once an answer has shown more runs than its request was charged with, each create is charged
-        with so many more.
-        """
-        self._budget = budget
-        self._keeps_reserve = keeps_reserve
-        self._lock = threading.Lock()
-        self.requests = 0
-        self.runs = 0
-        """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
-        self._runs_to_clean = 0
-        self._excess = 0
-        """By how many runs an answer has exceeded its charge: the next create may do so too."""
-        self._learns_excess = learns_excess
+    budget: Budget
+    keeps_reserve: bool = field(kw_only=True)
+    learns_excess: bool = field(default=False, kw_only=True)
+    """Whether each create is charged with as many more runs as an answer has shown beyond its charge."""
+    requests: int = 0
+    runs: int = 0
+    """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
+    _runs_to_clean: int = 0
+    _excess: int = 0
+    """By how many runs an answer has exceeded its charge: the next create may do so too."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def charge(self, runs: int, *, creates: bool, what: str, requests: int = 1) -> Charge:
         """Raises OutOfBudget, without charging anything."""
@@ -57,7 +55,7 @@ class BudgetAccount:
         """Replace the charged number of runs by the actual one."""
         with self._lock:
             change = runs - charge.runs
-            if self._learns_excess:
+            if self.learns_excess:
                 self._excess = max(self._excess, change)
             self.runs += change
             if charge.creates:
@@ -81,9 +79,7 @@ class BudgetAccount:
         Only requests of the clean-up (`cleaning`) may use the reserve.
         """
         with self._lock:
-            limit = self._budget.max_requests
-            kept = 0 if cleaning else self._reserve(self._runs_to_clean)
-            if limit is not None and self.requests + 1 + kept > limit:
+            if self._refusal(0, creates=False, requests=1, cleaning=cleaning):
                 return False
             self.requests += 1
             return True
@@ -93,21 +89,21 @@ class BudgetAccount:
             worst = runs + (self._excess if runs else 0)
             return self._refusal(worst, creates=runs > 0, requests=requests) is None
 
-    def _refusal(self, runs: int, *, creates: bool, requests: int) -> str | None:
-        if runs and self.runs + runs > self._budget.max_runs:
-            left = max(0, self._budget.max_runs - self.runs)
+    def _refusal(self, runs: int, *, creates: bool, requests: int, cleaning: bool = False) -> str | None:
+        if runs and self.runs + runs > self.budget.max_runs:
+            left = max(0, self.budget.max_runs - self.runs)
             are = "is" if left == 1 else "are"
-            return f"could cost {counted(runs, 'run')}, {left:,} of {self._budget.max_runs:,} {are} left"
-        limit = self._budget.max_requests
+            return f"could cost {counted(runs, 'run')}, {left:,} of {self.budget.max_runs:,} {are} left"
+        limit = self.budget.max_requests
         if limit is None:
             return None
-        kept = self._reserve(self._runs_to_clean + (runs if creates else 0))
+        kept = 0 if cleaning else self._reserve(self._runs_to_clean + (runs if creates else 0))
         if self.requests + requests + kept > limit:
             reserve = f" and {kept:,} kept for cleaning up" if kept else ""
             return f"no request is left: {self.requests:,} of {limit:,} are spent{reserve}"
         return None
 
     def _reserve(self, runs: int) -> int:
-        if not self._keeps_reserve or not runs:
+        if not self.keeps_reserve or not runs:
             return 0
         return CLEANUP_REQUESTS + CLEANUP_REQUESTS_PER_RUN * runs

@@ -3,37 +3,37 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass, field
 
 from contracts.core.exchange import Exchange
 from contracts.guard.bounds import Bounds
 
 
+@dataclass(eq=False)
 class ExchangeLog:
     """Thread-safe. It keeps the last exchanges, the first throttled ones, and the first reasons."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._lock = threading.Lock()
-        self._exchanges: deque[Exchange] = deque()
-        self._recorded_bytes = 0
-        self.throttled: Final[list[Exchange]] = []
-        self._skipped: dict[str, None] = {}
-        self._lost_answers = 0
-        self._first_lost = ""
+    bounds: Bounds
+    throttled: list[Exchange] = field(default_factory=list)
+    _exchanges: deque[Exchange] = field(default_factory=deque)
+    _recorded_bytes: int = 0
+    _skipped: dict[str, None] = field(default_factory=dict)
+    _lost_answers: int = 0
+    _first_lost: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, exchange: Exchange) -> None:
         size = _size(exchange)
         with self._lock:
             self._exchanges.append(exchange)
             self._recorded_bytes += size
-            while len(self._exchanges) > self._bounds.exchanges or self._recorded_bytes > self._bounds.recorded_bytes:
+            while len(self._exchanges) > self.bounds.exchanges or self._recorded_bytes > self.bounds.recorded_bytes:
                 oldest = self._exchanges.popleft()
                 self._recorded_bytes -= _size(oldest)
 
     def add_throttled(self, exchange: Exchange) -> None:
         with self._lock:
-            if len(self.throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
+            if len(self.throttled) < self.bounds.throttled and _size(exchange) <= self.bounds.throttled_bytes:
                 self.throttled.append(exchange)
 
     def add_lost(self, reason: str) -> None:
@@ -43,7 +43,7 @@ class ExchangeLog:
 
     def add_skipped(self, reason: str) -> None:
         with self._lock:
-            if len(self._skipped) < self._bounds.skipped:
+            if len(self._skipped) < self.bounds.skipped:
                 self._skipped[reason] = None
 
     @property
