@@ -211,7 +211,7 @@ class Connection:
             raise Cut("the connection is closed")
         return self.sock
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Shut down the socket. Called from another thread: the thread that waits for an answer gets an error."""
         if (sock := self.sock) is not None:
             with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """The guard: every request of a check goes through `Guard.send`, which refuses what the check must not do.
 
 The steps for each request: check its effect (gate), charge its maximum cost (account), wait for the rate limit, write
-the intent of a create (journal), send it (upstream; again after a 429), log the exchange with the tokens masked, settle
-the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
+the intent of a create (journal), send it (upstream; again after a 429), log the exchange with the tokens masked, and
+settle: set the charge to the actual cost, and write the ids of the answer to the journal before the caller gets it.
 """
 
 import contextlib
@@ -380,7 +380,7 @@ class Guard:
         message = f"{describe(admitted.masked)}: {outcome.reason}"
         if outcome.malformed:
             raise NotAllowed(message)
-        if outcome.was_held_back:
+        if outcome.group_failed:
             raise NotDelivered(message)
         if outcome.reached:
             self.reachability.note_unanswered(admitted.masked)

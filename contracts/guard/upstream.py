@@ -56,11 +56,11 @@ class Lost:
     """The connection was closed before the first byte of an answer."""
     malformed: bool = False
     """Not sent, because the request cannot be serialised (for example, a line break in a header)."""
-    was_held_back: bool = False
+    group_failed: bool = False
     """Not sent completely, because another request of its group could not be sent."""
 
 
-_HELD_BACK = Lost("another request of the group could not be sent", reached=False, was_held_back=True)
+_GROUP_FAILED = Lost("another request of the group could not be sent", reached=False, group_failed=True)
 
 
 class Upstream:
@@ -125,13 +125,13 @@ class Upstream:
         answered = False
         try:
             try:
-                self._take(conn)
+                self._acquire(conn)
                 conn.open()
             except ExchangeFailed as error:
                 if start is None:
                     return Lost(f"cannot connect: {error}", reached=False)
                 if not start.send(lambda: None):
-                    return _HELD_BACK
+                    return _GROUP_FAILED
                 # The others are on their way: this one tries to connect once more.
                 left_s = conn.ends_at - time.monotonic()
                 return self.exchange(request, insert_token, within_s=left_s, may_resend=may_resend)
@@ -146,7 +146,7 @@ class Upstream:
         finally:
             conn.used_at = time.monotonic()
             conn.ends_at = float("inf")
-            self._give_back(conn, usable=answered and conn.sock is not None and not conn.must_close)
+            self._release(conn, usable=answered and conn.sock is not None and not conn.must_close)
 
     def _exchange_over(
         self, conn: Connection, request: Request, insert_token: Callable[[str], str], start: GroupStart | None
@@ -163,7 +163,7 @@ class Upstream:
                 if start is None:
                     conn.send(data)
                 elif not _send_with_group(conn, data, start):
-                    return _HELD_BACK
+                    return _GROUP_FAILED
             except Cut:
                 conn.must_close = True  # the target may still have answered, e.g. if the body is too large
             answer = reader.read(request.method)
@@ -204,13 +204,13 @@ class Upstream:
         if request.body or request.method not in _METHODS_WITHOUT_BODY:
             yield "Content-Length", str(len(request.body or b"")).encode()
 
-    def _take(self, conn: Connection) -> None:
+    def _acquire(self, conn: Connection) -> None:
         with self._lock:
             if self._closed:
                 raise ExchangeFailed("the guard is closed")
             self._busy.add(conn)
 
-    def _give_back(self, conn: Connection, *, usable: bool) -> None:
+    def _release(self, conn: Connection, *, usable: bool) -> None:
         with self._lock:
             self._busy.discard(conn)
             if usable and not self._closed:
@@ -225,7 +225,7 @@ class Upstream:
             idle = list(self._idle)
             self._idle.clear()
             for conn in self._busy:
-                conn.cut()
+                conn.abort()
         for conn in idle:
             conn.close()
 
