@@ -7,7 +7,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, NamedTuple
+from types import ModuleType
+from typing import Final, NamedTuple
 
 from contracts.core.target import Target
 from contracts.engine import OutOfTime
@@ -29,7 +30,7 @@ class Part(NamedTuple):
     name: str
     judges: frozenset[str]
     """The rules that it judges."""
-    limits: Any
+    limits: ModuleType
     """The module with its EXAMPLES, LEAST_S and MOST_S."""
     exploring: Callable[..., contextlib.AbstractContextManager[None]]
 

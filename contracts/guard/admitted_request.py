@@ -29,7 +29,7 @@ class RequestKind:
 
     @classmethod
     def by_path(cls, request: Request) -> Self:
-        return cls(f"{request.method} {request.path.partition('?')[0]}")
+        return cls(f"{request.method} {request.path_without_query}")
 
 
 @dataclass(eq=False, slots=True)

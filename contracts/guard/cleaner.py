@@ -61,16 +61,12 @@ def delete_support(client: RunsClient, authorization: str = TOKEN) -> DeleteSupp
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """`runs` still exist. `unknown` are runs for which neither reads nor lists show whether they exist."""
+    """`runs` still exist, except perhaps the `unknown` ones: neither reads nor lists show whether they do."""
 
     runs: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     lists_are_reliable: bool = True
     """False if the lists did not show a run that existed: then they may also omit runs that no answer reported."""
-
-    @property
-    def all(self) -> frozenset[str]:
-        return self.runs | self.unknown
 
 
 @dataclass(eq=False)
@@ -193,11 +189,10 @@ class Cleaner:
         # Only the lists of the two tokens are read, so only runs created with these can be missing in them.
         listable = {run for run in existed & runs.keys() if all(each in CREDENTIALS for each in runs[run])}
         lists_deny = self.lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
-        left = {run for run in runs if by_read[run] or run in listed}
-        unknown = {
-            run for run in runs.keys() - left if (by_read[run] is None or reads_deny) and (not listed_all or lists_deny)
-        }
-        return Left(frozenset(left), frozenset(unknown), lists_are_reliable=not lists_deny)
+        exist = {run for run in runs if by_read[run] or run in listed}
+        may_be_unlisted = not listed_all or lists_deny
+        unknown = {run for run in runs.keys() - exist if may_be_unlisted and (by_read[run] is None or reads_deny)}
+        return Left(frozenset(exist | unknown), frozenset(unknown), lists_are_reliable=not lists_deny)
 
     def _listed(self, runs: Mapping[str, Authorizations]) -> tuple[dict[str, Run], bool]:
         """Return those of the runs that the lists contain, as list items, and whether all lists could be read."""

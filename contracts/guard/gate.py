@@ -63,7 +63,7 @@ class Gate:
         """Raises NotAllowed or NotOwned."""
         if not effect.writes:
             return
-        what = f"{request.method} {request.path.partition('?')[0]}"
+        what = f"{request.method} {request.path_without_query}"
         if not self.target.may_write:
             may_be_one = "a broken server might take it for a write, and " if request.is_read else ""
             raise NotAllowed(f"{what}: {may_be_one}writes are not allowed on this target (--allow-writes)")

@@ -105,8 +105,7 @@ def count_left(
     """Ask the target which runs are left, and record in the journal which are gone."""
     runs = _unfinished(journal.record, authorizations, known)
     left = cleaner.left(runs)
-    not_gone = left.all
-    journal.record_gone([run for run in runs if run not in not_gone])
+    journal.record_gone([run for run in runs if run not in left.runs])
     return left
 
 

@@ -157,26 +157,6 @@ def test_a_list_that_does_not_tell_all_is_not_believed(guard: Guard, server: Sta
     assert guard.count_left() == 8
 
 
-@pytest.mark.usefixtures("small_numbers")
-def test_what_is_left_is_put_together_once_however_many_runs_there_are(
-    guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_together: list[int] = []
-    union = cleaner.Left.all.fget
-    assert union is not None
-
-    def counted(left: cleaner.Left) -> frozenset[str]:
-        put_together.append(len(left.runs))
-        return union(left)
-
-    monkeypatch.setattr(cleaner.Left, "all", property(counted))
-    guard.send(bulk(9))
-
-    guard.count_left()
-
-    assert put_together == [9]
-
-
 def test_odd_things_in_a_list_are_passed_over(guard: Guard, server: StandIn) -> None:
     made = [run["id"] for run in guard.send(bulk(5)).answer.json()["created_runs"]]
     items: list[Any] = [None, {"id": 7}, *({"id": run.upper()} for run in made)]
