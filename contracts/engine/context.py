@@ -445,6 +445,6 @@ the request gives none.
 def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
     if parsed.is_valid:
         yield "REQ-ACCEPT"
-        if any(value is None or value in ([], {}) for value in parsed.body.values()):
+        if any(value in (None, [], {}) for value in parsed.body.values()):
             yield "REQ-NULL"
     yield from map(rule_of_invalid_part, parsed.invalid_parts)

@@ -226,8 +226,7 @@ def _aligned(one: Sequence[ComparableRequest], other: Sequence[ComparableRequest
 def _differences(failing: Any, other: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield (place, failing value, other value) for each part that differs."""
     if isinstance(failing, dict) and isinstance(other, dict):
-        names = [*failing, *(name for name in other if name not in failing)]
-        differing = [name for name in names if (name in failing) != (name in other)]
+        names, differing = failing | other, failing.keys() ^ other.keys()
         if place and len(failing) == len(other) == 1 and differing:
             yield KEY_OF + place, *failing, *other
             yield from _differences(next(iter(failing.values())), next(iter(other.values())), f"{place}.*")
@@ -236,18 +235,19 @@ def _differences(failing: Any, other: Any, place: str = "") -> Iterator[tuple[st
             yield place, failing, other
             return
         for name in names:
-            if not place:
-                inner = name
-            elif name.isidentifier():
-                inner = f"{place}.{name}"
-            else:
-                inner = f"{place}[{json.dumps(name)}]"
-            yield from _differences(failing.get(name, ABSENT), other.get(name, ABSENT), inner)
+            yield from _differences(failing.get(name, ABSENT), other.get(name, ABSENT), _member(place, name))
     elif isinstance(failing, list) and isinstance(other, list) and len(failing) == len(other):
         for index, (one, two) in enumerate(zip(failing, other, strict=True)):
             yield from _differences(one, two, f"{place}[{index}]")
     elif type(failing) is not type(other) or failing != other:
         yield place, failing, other
+
+
+def _member(place: str, name: str) -> str:
+    """Return the place of a member of the object at a place."""
+    if not place:
+        return name
+    return f"{place}.{name}" if name.isidentifier() else f"{place}[{json.dumps(name)}]"
 
 
 def _number_or_text(text: str) -> Any:

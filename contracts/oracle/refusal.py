@@ -38,7 +38,7 @@ def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
     if parsed.operation == "bulk_create_runs" and not optional:
         return "REQ-COUNT", "a count in range is refused"
     files = [file for name in ("file_inputs", "shared_file_inputs") for file in body.get(name) or ()]
-    has_empty = any(name in known and (value is None or value in ([], {})) for name, value in optional.items())
+    has_empty = any(name in known and value in (None, [], {}) for name, value in optional.items())
     if has_empty or any(file.get("target_path", "") is None for file in files):
         return "REQ-NULL", "null or an empty value is refused"
     if len(files) > _FEW_FILES or len({file["filename"] for file in files}) < len(files):
@@ -49,9 +49,8 @@ def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
         return "REQ-ACCEPT", "an unusual file input is refused"
     if body.get("count", 1) > _FEW_RUNS and parsed.operation == "bulk_create_runs":
         return "REQ-COUNT", "a count in range is refused"
-    for step in body.get("steps") or ():
-        if any(value is None or value == {} for value in step.values()):
-            return "REQ-NULL", "null or an empty value is refused"
+    if any(value in (None, {}) for step in body.get("steps") or () for value in step.values()):
+        return "REQ-NULL", "null or an empty value is refused"
     return "REQ-ACCEPT", "a valid request is refused"
 
 
