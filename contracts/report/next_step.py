@@ -12,6 +12,7 @@ from contracts.report.report import Report
 _STEPS: Final = {
     "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
     "budget does not cover": "Give the check a larger budget with --max-runs and --max-requests.",
+    "no request is left": "Give the check more requests with --max-requests.",
     " allows ": "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
     "second token": "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
     "kept answering 429": "Send fewer requests with --rate 1/s, say, or raise the rate limit of the target.",
@@ -44,14 +45,13 @@ def next_step(report: Report, json_path: Path | None = None, target_flags: Seque
         return "Run the check again and let it end: it was interrupted, so not every case was tried."
     reasons = [rule.why for rule in result.rules if rule.makes_incomplete]
     if reasons and all(any(part in why for part in _STEPS) for why in reasons):
-        return next(step for part, step in _STEPS.items() if part in reasons[0])
+        return _step_for_most(reasons)
     if result.had_enough_findings:
         return "Run the check again without --max-findings, which ended it before every case was tried."
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
-    for part, step in _STEPS.items():
-        if any(part in why for why in reasons):
-            return step
+    if any(part in why for part in _STEPS for why in reasons):
+        return _step_for_most(reasons)
     if result.judged_nothing:
         return _if_nothing_was_judged(result)
     if reasons:
@@ -66,6 +66,11 @@ def next_step(report: Report, json_path: Path | None = None, target_flags: Seque
         command = shlex.join(("contracts", "check", result.target, *target_flags, "--rule", result.unstable[0].rule))
         return f"Run `{command}` to look for the unstable finding again."
     return ""
+
+
+def _step_for_most(reasons: Sequence[str]) -> str:
+    """Return the step for as many of the reasons as possible."""
+    return _STEPS[max(_STEPS, key=lambda part: sum(part in why for why in reasons))]
 
 
 def _if_nothing_was_judged(result: CheckResult) -> str:

@@ -147,6 +147,18 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
         ),
         (
             {
+                "verdict": "could_not_check",
+                "rules": (
+                    RuleResult("AUTH-TENANT", "skipped", "no second token was given"),
+                    RuleResult("BULK-FILES", "skipped", "no create with file_inputs was accepted"),
+                    RuleResult("REQ-COUNT", "skipped", "POST /v1/runs/bulk: no request is left: 20 of 20 are spent"),
+                    RuleResult("REQ-BODY", "skipped", "POST /v1/runs/bulk: no request is left: 20 of 20 are spent"),
+                ),
+            },
+            "Give the check more requests with --max-requests.",
+        ),
+        (
+            {
                 "verdict": "incomplete",
                 "rules": (RuleResult("ATTACHMENTS", "skipped", "no file; --vary file_inputs allows that"),),
             },
@@ -188,7 +200,19 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
         ),
     ],
     ids=[
-        *("finding", "time", "enough", "token", "flags", "token alone", "left", "rule", "rule alone", "limit"),
+        *(
+            "finding",
+            "time",
+            "enough",
+            "token",
+            "requests",
+            "flags",
+            "token alone",
+            "left",
+            "rule",
+            "rule alone",
+            "limit",
+        ),
         *("not offered", "partial"),
     ],
 )
