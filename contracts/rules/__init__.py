@@ -36,6 +36,7 @@ from contracts.rules import (
     lifecycle,
     lists,
     other_filters,
+    other_lists,
     other_resources,
     read_consistency,
     reads_by_id,
@@ -50,9 +51,9 @@ from contracts.rules import (
 
 _MODULES = (
     *(refused_requests, accepted_requests, beyond_limits, late_refusals, authorization, tenants, creates, secrets),
-    *(reads_by_id, included, read_consistency, lists, filter_cases, other_filters, updates, allowed_by_status, deletes),
-    *(retries, chains, value_echo, lifecycle, attachments, idempotency, end_of_check, all_runs, concurrency),
-    *(http_errors, client_headers, other_resources, totals, existing_data, first_create),
+    *(reads_by_id, included, read_consistency, lists, other_lists, filter_cases, other_filters, updates),
+    *(allowed_by_status, deletes, retries, chains, value_echo, lifecycle, attachments, idempotency, end_of_check),
+    *(all_runs, concurrency, http_errors, client_headers, other_resources, totals, existing_data, first_create),
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in getattr(module, "RULES", ())}

@@ -15,6 +15,7 @@ from contracts.rules.list_reads import NEWEST_FIRST, WHOLE_PAGE, items_of, liste
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RetriedTooEarly, RunCase, apply_events, create_for
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
+from contracts.rules.writes import with_available_ids
 
 _STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
     (),
@@ -83,6 +84,10 @@ def _judge_list_while_active(run: TrackedRun) -> None:
         run.require(listed_item(listed, run.id), "LIST-FILTER", cause, expected, listed, read, got=got)
 
 
+_MOVES: Final = ("session_id", "start_session", "machine_id", "pool_ids", "reuse_session", "release_session_after")
+"""The fields of a retry that say where the run works."""
+
+
 @in_turn_by_kind
 def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = write_bodies.EVERYTHING
@@ -91,13 +96,15 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     bodies = ({"input_values": {"new": 1}, "file_inputs": [file()]}, {"input_values": 5}, new)
     may_retry, may_delete = check.offers("retry_run"), check.offers("delete_run")
     retries = [Event("retry", body) for body in bodies] if may_retry else []
+    moving = with_available_ids(check, write_bodies.RETRY_FEATURES)
+    moves = [Event("retry", {name: moving[name][0]}) for name in _MOVES if name in moving and may_retry]
     some_filled = Event("update", {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
     filled = Event("update", write_bodies.SOME_RESULTS)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
         yield StatusCase(events=events, is_listed=True)
         if not TERMINAL.intersection(path):  # every retry is refused, so one run serves for all of them
-            yield StatusCase(events=(some_filled, *events, *retries), is_active=True)
+            yield StatusCase(events=(some_filled, *events, *retries, *moves), is_active=True)
             if may_delete:
                 yield StatusCase(events=(*events, *([RETRY] if may_retry else []), DELETE))
             continue

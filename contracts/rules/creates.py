@@ -356,7 +356,7 @@ def _pools_of(context: CaseContext, token: str, number: int) -> list[str]:
 def _judge_picked(
     context: CaseContext, run: dict[str, Any], pools: Sequence[str], *evidence: CallResult, token: str
 ) -> None:
-    for _ in range(10):  # a machine may be picked only when the run starts
+    for _ in range(30):  # a machine may be picked only when the run starts
         if run.get("machine_id") or run.get("status") != "scheduling":
             break  # a run that has started without a machine will not get one
         context.wait(0.1)

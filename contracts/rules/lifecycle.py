@@ -198,6 +198,10 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     operation, change_ended = CHANGES_OF_ENDED.get(case.change, ("", None))
     if change_ended is not None and offers(operation):
         change_ended(polled)
+        if case.change == "retry ended":
+            again = PolledRuns(context, polled.runs, in_session=False, in_order=False)
+            for _ in again.until_ended(longest_pause_s=0.3):
+                pass
 
 
 def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:

@@ -1,7 +1,6 @@
 """Lists of runs without filters: in pages, as they grow, with selected fields, and of runs that exist already."""
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +12,7 @@ from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, WIDTHS, a
 from contracts.engine import Case, CaseContext, CheckContext, Scenario, WriteResult, assume
 from contracts.openapi.schemas import every_field, moment_of, newer_properties, selectable_fields
 from contracts.oracle import KnownRun
-from contracts.oracle.run_list import NEWEST, ListCandidate, Page, Query, missing_in_words, paging_violations
+from contracts.oracle.run_list import NEWEST, ListCandidate, Query, missing_in_words
 from contracts.oracle.violation import Violation
 from contracts.rules.included import INCLUDES
 from contracts.rules.isolated_runs import create_isolated_runs, create_more_runs
@@ -22,12 +21,9 @@ from contracts.rules.list_reads import (
     DEEP_SEARCH,
     NEWEST_FIRST,
     RunList,
-    items_of,
     page_of,
-    paging_query,
     read_page,
     read_pages,
-    total_of,
     was_changed,
 )
 from contracts.rules.reads_by_id import READING_AND_CHANGING, judge_read
@@ -217,63 +213,6 @@ def growing_cases(check: CheckContext) -> Iterator[GrowingCase]:
         yield GrowingCase(count, limit, queries)
 
 
-# Machines, pools, workflows and attachments
-
-
-@dataclass(frozen=True)
-class ResourcePageCase(Case):
-    """A page of machines, pools, workflows or attachments. A negative `skip` counts from its end."""
-
-    operation: str
-    skip: int | None
-    limit: int | None
-
-
-def run_resource_page(context: CaseContext, case: ResourcePageCase) -> None:
-    """Judge a page by its own total, skip and limit. A list need not have them, since they are not documented."""
-    before = context.call(case.operation)
-    skip = case.skip
-    if skip is not None and skip < 0:
-        skip = max(0, (total_of(before) or 0) + skip)
-    page = context.call(case.operation, query=paging_query(skip, case.limit))
-    after = context.call(case.operation)
-    totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
-    is_whole = len(totals) == 3 and page.accepted and totals[0] == totals[2]
-    assume(is_whole, "the list changed meanwhile, or has no paging")
-    cause, expected = "total differs between pages", f"total {totals[0]}"
-    context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, before, page, got=f"total {totals[1]}")
-    reported = Page(page.body.get("skip"), page.body.get("limit"), page.body)
-    context.judge("LIST-PAGE", paging_violations(reported), page)
-
-
-def resource_page_cases(check: CheckContext) -> Iterator[ResourcePageCase]:
-    windows = ((None, None), (0, 1), (1, 1), (1, None), (2, 2), (5, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT), (-1, 1))
-    for operation in filter(check.offers, _OTHER_LISTS):
-        yield from (ResourcePageCase(operation, skip, limit) for skip, limit in windows)
-
-
-_OTHER_LISTS: Final = ("list_machines", "list_pools", "list_workflows", "list_run_attachments")
-
-
-@dataclass(frozen=True)
-class ResourcePagesCase(Case):
-    """The first three pages of a list of machines, pools, workflows or attachments."""
-
-    operation: str
-
-
-def run_resource_pages(context: CaseContext, case: ResourcePagesCase) -> None:
-    """Require that the pages have different items. The order is not determined, but it must stay the same."""
-    total = total_of(context.call(case.operation)) or 0
-    size = min(max(1, total // 3), DEFAULT_LIMIT)
-    pages = [context.call(case.operation, query=paging_query(number * size, size)) for number in range(3)]
-    assume({total_of(page) for page in pages} == {total}, "the list changed meanwhile, or has no paging")
-    ids = Counter(str(item.get("id")) for page in pages for item in items_of(page))
-    twice = next((one for one, times in ids.items() if times > 1), "")
-    cause, expected = f"an item of {case.operation} on two pages", "every item once, as long as the list is the same"
-    context.require(not twice, "LIST-PAGE", cause, expected, *pages, got=f"id {twice} twice")
-
-
 # Lists without filters
 
 
@@ -439,24 +378,6 @@ _RULES: Final = ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER")
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("lists in pages", (*_RULES, "READ-BACK"), run_pages, page_cases, needs=LISTS),
     Scenario("lists of runs that grow", (*_RULES, "DELETE-GONE"), run_growing, growing_cases, needs=LISTS),
-    Scenario(
-        "pages of other lists",
-        ("LIST-PAGE",),
-        run_resource_page,
-        resource_page_cases,
-        creates_runs=False,
-        is_exclusive=True,  # other scenarios create pools and workflows
-        order=2,
-    ),
-    Scenario(
-        "order of other lists",
-        ("LIST-PAGE",),
-        run_resource_pages,
-        lambda check: map(ResourcePagesCase, filter(check.offers, _OTHER_LISTS)),
-        creates_runs=False,
-        is_exclusive=True,  # other scenarios create pools and workflows
-        order=8,  # when these have created many
-    ),
     Scenario(
         "single pages",
         ("LIST-PAGE",),

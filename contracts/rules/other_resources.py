@@ -122,12 +122,18 @@ def _require_machine_count(context: CaseContext, machines: int, *evidence: CallR
     context.require(count in (None, machines), "READ-BACK", cause, expected, *evidence, got=f"machine_count {count}")
 
 
-def _find(context: CaseContext, listing: str, created: CallResult) -> None:
-    """Look for the resource in all pages of the list, whose order is not determined."""
+def _listed(context: CaseContext, listing: str, created: CallResult) -> tuple[dict[str, Any] | None, CallResult]:
+    """Return the item of the resource in a list, or None, and the page that was read last."""
     for listed in resource_pages(context, listing):
         found = listed_item(listed, created.body["id"])
         if found is not None:
             break
+    return found, listed
+
+
+def _find(context: CaseContext, listing: str, created: CallResult) -> None:
+    """Look for the resource in all pages of the list, whose order is not determined."""
+    found, listed = _listed(context, listing, created)
     if found is None and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
         raise Inconclusive(f"{listing} cannot be read to its end")
     cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
@@ -210,6 +216,12 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
             evidence.append(context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)}))
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
         _require_machine_count(context, number, *evidence, pool_read)
+    item, listed = _listed(context, "list_pools", created) if offers("list_pools") else (None, created)
+    if item is not None:
+        count = item.get("machine_count")
+        cause, expected = "machine_count of a listed pool", f"a machine_count of {number}, as many as were added"
+        holds = count in (None, number)
+        context.require(holds, "READ-BACK", cause, expected, *evidence, listed, got=f"machine_count {count}")
     for machine in machines:
         _require_in_pools(context, machine, pool, before[machine], evidence)
 

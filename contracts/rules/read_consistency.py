@@ -182,12 +182,15 @@ def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
     yield plain.with_events(replace(CANCEL, words=words), replace(RETRY, words=words), each=True)
     yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": new}}, words=words))
     yield plain.with_events(CANCEL, Event("retry", {"session_alias": new}, words=words))
+    other = "«marker:10»"
+    renamed = [Event("retry", {"session_alias": alias}, words=(new, other)) for alias in (new, other)]
+    yield plain.with_events(CANCEL, renamed[0], CANCEL, renamed[1])
     results = {
         "output_data": {"a": [new]},
-        "error": ["x", "«marker:10»"],
+        "error": ["x", other],
         "run_message_history": [{"a": "b"}, {"c": {"d": "«marker:11»"}}],
     }
-    added = (new, "«marker:10»", "«marker:11»")
+    added = (new, other, "«marker:11»")
     # Only after the run has ended, since an active run may write these fields itself.
     add = Event("update", results, words=added)
     remove = Event("update", {"output_data": {}, "error": [], "run_message_history": []}, words=added)
@@ -363,6 +366,8 @@ def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
     for name in ("session_id", "machine_id", "status"):
         if before.get(name) not in (None, viewed.changed_run.known.view.get(name)):
             yield [base, (name, before[name])]
+            if base[0] not in {name, "workflow_id"}:  # two filters may be looked up in an index of their own
+                yield [base, ("workflow_id", before["workflow_id"]), (name, before[name])]
 
 
 def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:

@@ -404,3 +404,29 @@ class RetryNamesTheWholeSession(Standin):
             for other in org.runs.values():
                 if other.session_id == run.session_id:
                     other.session_alias = body.session_alias
+
+
+class EarlyRetriesMoveTheRun(Standin):
+    """The session is joined before the status is looked at."""
+
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if run.status not in TERMINAL and body.session_id is not None:
+            run.session_id = str(body.session_id)
+        return super().retry_run(call, run_id, body)
+
+
+class RetriesThatSucceedShowTheOldError(Standin):
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.errors = {}
+
+    def clear(self, org, run):
+        self.errors[run.id] = run.error
+        super().clear(org, run)
+
+    def show(self, run, *more):
+        shown = super().show(run, *more)
+        return (
+            shown | {"error": self.errors[run.id]} if run.status == Status.SUCCESS and run.id in self.errors else shown
+        )

@@ -181,3 +181,14 @@ class PoolsOfAnyOrganisationTakeMachines(Standin):
         owner = next((org for org in self.organisations.values() if pool_id in org.pools), call.org)
         pools = {**call.org.pools, **owner.pools}
         return super().add_machine_to_pool(replace(call, org=replace(call.org, pools=pools)), pool_id, body)
+
+
+class ListedPoolsKeepTheirCount(Standin):
+    """The list of pools is kept until a pool is created."""
+
+    def list_pools(self, call, query):
+        answer = super().list_pools(call, query)
+        for item in answer.content["items"]:
+            counts = self.__dict__.setdefault("counts", {})
+            item["machine_count"] = counts.setdefault(item["id"], item["machine_count"])
+        return answer

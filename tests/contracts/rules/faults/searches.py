@@ -1,4 +1,6 @@
-"""Faults of searches."""
+"""Faults of searches, and of filters together with them."""
+
+from collections import defaultdict
 
 from tests.standin.behaviour import Standin
 
@@ -15,3 +17,43 @@ class LargeNumbersAreNotSearched(Standin):
 
     def leaves(self, value):
         return super().leaves(float(value) if type(value) is int and abs(value) > 2**53 else value)
+
+
+class TotalsOfSearchesOnAMachineAreOfThePage(Standin):
+    def total(self, call, found, query):
+        is_of_page = query.search and query.machine_id
+        return len(self.page(found, query)) if is_of_page else super().total(call, found, query)
+
+
+class ReplacedAliasesAreFound(Standin):
+    """A retry adds to the index, and removes nothing."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.aliases = defaultdict(list)
+
+    def take_over(self, org, run, body):
+        self.aliases[run.id].append(run.session_alias or "")
+        super().take_over(org, run, body)
+
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=deep)
+        yield from self.aliases[run.id]
+
+
+class SessionsAreIndexedOnce(Standin):
+    """The index of workflow and session is written when a run is created."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.sessions = {}
+
+    def run_made(self, call, body, index, of, session_id, created_at):
+        run = super().run_made(call, body, index, of, session_id, created_at)
+        self.sessions[run.id] = session_id
+        return run
+
+    def matches(self, run, query):
+        if query.session_id and query.workflow_id and self.sessions.get(run.id) == query.session_id:
+            query = query.model_copy(update={"session_id": run.session_id})
+        return super().matches(run, query)
