@@ -125,6 +125,12 @@ def answer_difference(first: CallResult, again: CallResult) -> str | None:
     """Describe how the answer to a repeat differs from the first one; None if it does not."""
     if again.status != first.status:
         return f"{again.words}, but {first.status} the first time"
+    if (
+        first.resource is not None
+        and again.resource is not None
+        and first.resource.get("id") != again.resource.get("id")
+    ):
+        return difference(first.resource.get("id"), again.resource.get("id"), "id")  # rather than one of its times
     return None if first.answer.body == again.answer.body else difference(first.body, again.body, "answer")
 
 
@@ -169,7 +175,7 @@ def _require_own_runs(
 ) -> None:
     """Require that the second of two writes is accepted, and that its runs are not those of the first one."""
     overlap = set(created_ids(first)) & set(created_ids(second))
-    got = f"run {min(overlap)} of the first request again" if second.accepted and overlap else second.words
+    got = f"id {min(overlap)} of the first request again" if second.accepted and overlap else second.words
     context.require(second.accepted and not overlap, rule, cause, expected, first, second, got=got)
 
 
