@@ -165,7 +165,7 @@ _FLAGS = (
         metavar="FORMAT=PATH",
         help=f"Write a report: {', '.join(FORMATS)}; repeatable.",
     ),
-    option("--verbose", is_flag=True, help="Also list the rules that passed."),
+    option("--verbose", is_flag=True, help="Also list the rules that passed, and each rule in a row of its own."),
     option("--baseline", type=FILE, help="File of accepted findings; only others fail."),
     click.option("--update-baseline", is_flag=True, help="Accept what is found, in the file of --baseline."),
 )

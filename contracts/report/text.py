@@ -17,6 +17,8 @@ from contracts.report.report import Report, shortened, unstable_heading
 _COLOURS: dict[RuleStatus, str] = {"passed": "green", "failed": "red", "skipped": "yellow", "not_offered": "cyan"}
 _MIN_WRAP_WIDTH = 40
 _MAX_VALUE_LENGTH = 1_200
+_MANY = 4
+"""So many rules with one reason are one row."""
 _JUDGED_NOTHING = "nothing was judged (see above)"
 
 
@@ -51,7 +53,7 @@ def _lines(report: Report, width: int | None, verbose: bool, step: str) -> Itera
         yield from _counts(report)
         yield ""
     if shown := [rule for rule in result.rules if verbose or rule.status != "passed"]:
-        yield from _table(shown, width)
+        yield from _table(shown if verbose else _grouped(shown), width)
         yield ""
     for number, finding in enumerate(report.main_findings, 1):
         yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
@@ -100,6 +102,22 @@ def _table(rules: Sequence[RuleResult], width: int | None) -> Iterator[str]:
             ).lstrip()
         gap = " " * (12 - len(status)) + why if why else ""
         yield f"{rule.id:<{id_width}} {click.style(status, fg=_COLOURS[rule.status])}{gap}"
+
+
+def _grouped(rules: Sequence[RuleResult]) -> list[RuleResult]:
+    """Put many rules that were skipped for the same reason into one row, in the place of the first of them."""
+    skipped: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule.status == "skipped":
+            skipped.setdefault(rule.why, []).append(rule.id)
+    rows: list[RuleResult] = []
+    for rule in rules:
+        ids = skipped[rule.why] if rule.status == "skipped" else [rule.id]
+        if len(ids) < _MANY:
+            rows.append(rule)
+        elif rule.id == ids[0]:
+            rows.append(RuleResult(counted(len(ids), "rule"), "skipped", f"{rule.why}: {', '.join(ids)}"))
+    return rows
 
 
 def _finding(finding: Finding, target: str, rules: Mapping[str, Rule], heading: str, colour: str) -> Iterator[str]:

@@ -121,6 +121,19 @@ def test_other_reasons_than_findings_for_a_failed_check_are_shown():
     assert "FAILED: 0 findings." not in shown
 
 
+def test_many_rules_that_were_skipped_for_one_reason_are_one_row_unless_each_is_asked_for():
+    late = [RuleResult(rule, "skipped", "not reached in time") for rule in ("A", "B", "C", "D")]
+    others = [RuleResult(rule, "skipped", "no second token was given") for rule in ("E", "F")]
+    report = samples.report(samples.without_findings(verdict="incomplete", rules=(*late[:1], *others, *late[1:])))
+
+    assert text(report).splitlines()[3:6] == [
+        "4 rules skipped     not reached in time: A, B, C, D",
+        "E       skipped     no second token was given",
+        "F       skipped     no second token was given",
+    ]
+    assert [line[0] for line in text(report, verbose=True).splitlines() if "not reached" in line] == list("ABCD")
+
+
 @pytest.mark.parametrize(
     ("changes", "step"),
     [
