@@ -329,13 +329,25 @@ def _unwanted(listed: Listed, query: Query, known: Mapping[str, ListCandidate]) 
         identity = str(item.get("id"))
         cause = returns_other_runs(filter_names(query))
         field = "created_at" if name.startswith("created_at") else name
-        shown = run_in_words({**(run.view if run is not None else {}), **item}, [field])
+        view = {**(run.view if run is not None else {}), **item}
+        shown = run_in_words(view, [field])
+        where = _place_of(dict(query)[name], view) if name == "search" else ""
         more = f" and {counted(len(others) - 1, 'more run')}" if len(others) > 1 else ""
-        got = f"{shown}{more}, which {'does' if len(others) == 1 else 'do'} not match {name}"
+        got = f"{shown}{more}, which {'does' if len(others) == 1 else 'do'} not match {name}{where}"
         # The exchanges of this case do not contain the create of a run of another case, so `about` names that run.
         about = identity if run is None else ""
         violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, about=about, field=name)
         yield ListViolation(violation, (number,), None if run is None else identity)
+
+
+def _place_of(text: str, run: Mapping[str, Any]) -> str:
+    """Say where a run has a text, in brackets; empty if it has not."""
+    for path, value in leaves(run):
+        if any(text.lower() in str(name).lower() for name in path[1:]):
+            return f" (the text is a name in {path[0]})"
+        if isinstance(value, str) and text.lower() in value.lower():
+            return f" (the text is in {path[0]})"
+    return ""
 
 
 def _wrong_filter(run: ListCandidate | None, item: Mapping[str, Any], query: Query) -> str | None:

@@ -120,6 +120,22 @@ def test_a_run_of_another_case_that_is_listed_wrongly_is_named_so_that_its_creat
     assert (known.violation.about, known.run_id) == ("", view(7)["id"])
 
 
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"input_values": {"a": [{"My Word": 1}]}}, " (the text is a name in input_values)"),
+        ({"run_message_history": [{"content": "a word"}]}, " (the text is in run_message_history)"),
+        ({"input_values": {"other": 1}}, ""),
+    ],
+)
+def test_a_run_that_a_search_must_not_find_is_named_with_the_place_of_the_text(
+    fields: dict[str, Any], where: str
+) -> None:
+    (wrong,) = list_violations([page(7, **fields)], [("search", "WORD")], [run(7, **fields)])
+
+    assert wrong.violation.got.endswith(f"which does not match search{where}")
+
+
 def test_a_field_that_the_list_does_not_show_is_not_judged() -> None:
     shown = page(7)
     del shown.body["items"][0]["input_values"]
