@@ -183,8 +183,11 @@ def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
     yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": new}}, words=words))
     yield plain.with_events(CANCEL, Event("retry", {"session_alias": new}, words=words))
     other = "«marker:10»"
-    renamed = [Event("retry", {"session_alias": alias}, words=(new, other)) for alias in (new, other)]
-    yield plain.with_events(CANCEL, renamed[0], CANCEL, renamed[1])
+    aliases = ("«marker:12»", new, other)
+    named = ConsistencyCase(operation, {"session_alias": aliases[0]} if operation == "create_run" else {})
+    renamed = [Event("retry", {"session_alias": alias}, words=aliases) for alias in aliases[1:]]
+    for _ in range(2):  # one for each kind of create
+        yield named.with_events(CANCEL, renamed[0], CANCEL, renamed[1])
     results = {
         "output_data": {"a": [new]},
         "error": ["x", other],

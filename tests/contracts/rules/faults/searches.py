@@ -26,14 +26,14 @@ class TotalsOfSearchesOnAMachineAreOfThePage(Standin):
 
 
 class ReplacedAliasesAreFound(Standin):
-    """A retry adds to the index, and removes nothing."""
+    """The index keeps the alias of the create. Those of retries are looked up in the run."""
 
     def __init__(self, settings):
         super().__init__(settings)
         self.aliases = defaultdict(list)
 
     def take_over(self, org, run, body):
-        self.aliases[run.id].append(run.session_alias or "")
+        self.aliases[run.id][:] = self.aliases[run.id] or [run.session_alias or ""]
         super().take_over(org, run, body)
 
     def texts(self, run, *, deep):
