@@ -107,6 +107,8 @@ SOME_RESULTS: Final[dict[str, Any]] = {
 }
 """Results of a run, for an update."""
 
+PLACEMENT: Final = ("machine_id", "pool_ids", "session_id", "start_session", "reuse_session")
+"""The fields of a retry that say where the run works."""
 OBJECT_FIELDS: Final = {
     "bulk_create_runs": "input_values",
     "create_run": "input_values",

@@ -84,10 +84,6 @@ def _judge_list_while_active(run: TrackedRun) -> None:
         run.require(listed_item(listed, run.id), "LIST-FILTER", cause, expected, listed, read, got=got)
 
 
-_MOVES: Final = ("session_id", "start_session", "machine_id", "pool_ids", "reuse_session", "release_session_after")
-"""The fields of a retry that say where the run works."""
-
-
 @in_turn_by_kind
 def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = write_bodies.EVERYTHING
@@ -96,8 +92,12 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     bodies = ({"input_values": {"new": 1}, "file_inputs": [file()]}, {"input_values": 5}, new)
     may_retry, may_delete = check.offers("retry_run"), check.offers("delete_run")
     retries = [Event("retry", body) for body in bodies] if may_retry else []
-    moving = with_available_ids(check, write_bodies.RETRY_FEATURES)
-    moves = [Event("retry", {name: moving[name][0]}) for name in _MOVES if name in moving and may_retry]
+    features = with_available_ids(check, write_bodies.RETRY_FEATURES) if may_retry else {}
+    moves = [
+        Event("retry", {name: features[name][0]})
+        for name in (*write_bodies.PLACEMENT, "release_session_after")
+        if name in features
+    ]
     some_filled = Event("update", {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
     filled = Event("update", write_bodies.SOME_RESULTS)
     for path in _STATUS_PATHS:

@@ -382,6 +382,7 @@ def pick_cases(check: CheckContext) -> Iterator[PickCase]:
         yield PickCase(and_new=True)
         yield PickCase((0, 1), and_new=True)
         if check.offers("add_machine_to_pool") and check.machines.known:
+            # A query for pools may have a fixed number of placeholders: the empty pool comes after all of them.
             yield from (PickCase((), filled=filled, and_new=True) for filled in (2, 10))
     if check.offers("retry_run", "update_run"):
         yield from (PickCase((one,), retried_in=(other,)) for one, other in ((0, 1), (1, 0), (0, 2), (2, 0)))

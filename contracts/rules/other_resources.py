@@ -57,7 +57,7 @@ def run_created(context: CaseContext, case: CreatedCase) -> None:
     created = create_resource(context, case.operation, **sent)
     _require_same(context, sent, created.body, created, expected="as sent")
     if case.operation == "create_pool":
-        _require_machine_count(context, 0, created)
+        _require_machine_count(context, 0, created.resource, created)
     if context.check.offers(get):
         _read(context, get, created.body["id"], created.body, created)
     if context.check.offers(listing):
@@ -116,8 +116,11 @@ def _object_in(schema: Any) -> Any:
         return schema
 
 
-def _require_machine_count(context: CaseContext, machines: int, *evidence: CallResult) -> None:
-    count = (evidence[-1].resource or {}).get("machine_count")
+def _require_machine_count(
+    context: CaseContext, machines: int, pool: Mapping[str, Any] | None, *evidence: CallResult
+) -> None:
+    """Require that a pool, as an answer or a list shows it, has as many machines as were added."""
+    count = (pool or {}).get("machine_count")
     cause, expected = "machine_count of a pool", f"a machine_count of {machines}, as many as were added"
     context.require(count in (None, machines), "READ-BACK", cause, expected, *evidence, got=f"machine_count {count}")
 
@@ -215,13 +218,10 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
         if number == 1:  # it is there already
             evidence.append(context.call("add_machine_to_pool", pool, body={"machine_ids": list(some)}))
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
-        _require_machine_count(context, number, *evidence, pool_read)
-    item, listed = _listed(context, "list_pools", created) if offers("list_pools") else (None, created)
-    if item is not None:
-        count = item.get("machine_count")
-        cause, expected = "machine_count of a listed pool", f"a machine_count of {number}, as many as were added"
-        holds = count in (None, number)
-        context.require(holds, "READ-BACK", cause, expected, *evidence, listed, got=f"machine_count {count}")
+        _require_machine_count(context, number, pool_read.resource, *evidence, pool_read)
+    if offers("list_pools"):
+        item, listed = _listed(context, "list_pools", created)
+        _require_machine_count(context, len(machines), item, *evidence, listed)
     for machine in machines:
         _require_in_pools(context, machine, pool, before[machine], evidence)
 

@@ -40,7 +40,6 @@ def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] 
     return RunCase(**more, events=(CANCEL, *updates, Event("retry", body or {})))
 
 
-_LEAVE_THE_SESSION: Final = frozenset({"machine_id", "pool_ids", "session_id", "start_session", "reuse_session"})
 _LARGE_INPUTS: Final = tuple({"text": letter * MAX_TEXT} for letter in "ab")
 
 
@@ -112,7 +111,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     files = [file(), file("b.txt")]
     new_file = {"file_inputs": [file("new.txt", b"new")]}
     # Of a run between two others of its session, with everything that leaves it there.
-    kept = {name: values[0] for name, values in features.items() if name not in _LEAVE_THE_SESSION}
+    kept = {name: values[0] for name, values in features.items() if name not in write_bodies.PLACEMENT}
     yield retry_case(kept, fields={"start_session": True}, filled=filled, count=3, index=1)
     for fields in ({}, {"start_session": True}):  # files may be stored by session
         yield retry_case(new_file, fields={"file_inputs": files} | fields, count=2)
