@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from tests.standin.behaviour import Standin
+from tests.standin.variations import UnknownWorkflowRefused
 
 
 class DeepSearchEndsWithTheFirstPage(Standin):
@@ -41,8 +42,10 @@ class ReplacedAliasesAreFound(Standin):
         yield from self.aliases[run.id]
 
 
-class SessionsAreIndexedOnce(Standin):
-    """The index of workflow and session is written when a run is created."""
+class SessionsAreIndexedOnce(UnknownWorkflowRefused):
+    """The index of workflow and session is written when a run is created. Workflows must exist, so that the check finds
+    its runs by a search, and not by a workflow of their own.
+    """
 
     def __init__(self, settings):
         super().__init__(settings)
