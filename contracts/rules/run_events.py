@@ -71,9 +71,17 @@ class RetriedTooEarly(Inconclusive):
     def __init__(self, run: TrackedRun, result: CallResult) -> None:
         super().__init__(f"{result.words} while {run.known.status}")
         self.run, self.result = run, result
+        self.earlier: tuple[Event, ...] = ()
+        """The events of the case before the retry."""
+
+    @property
+    def age_s(self) -> float:
+        """The seconds from the create of the run to the answer of the retry."""
+        created, retried = self.run.evidence[0].answer.received_at, self.result.answer.received_at
+        return (retried - created).total_seconds() if created and retried else 0.0
 
     def report(self) -> None:
-        """Report the retry as a violation, since it is unlikely that the run had ended."""
+        """Report the retry as a violation."""
         cause, expected = _RETRIED_EARLY
         if self.run.known.rule == "RETRY-RULES":
             cause = "a run that is retried and has not ended is retried again"
@@ -135,7 +143,12 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
         if ends_attempt and run.files():
             run.list_files("input") if event.kind == "retry" else read_with_files(context, [run.id], files=1)
         sets_status = event.kind == "retry" or "status" in event.body
-        if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
+        try:
+            is_applied = apply(run, event)
+        except RetriedTooEarly as early:
+            early.earlier = case.events[: number - 1]
+            raise
+        if not is_applied and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run
         was_read = case.reads_each or ends_attempt or number == len(case.events)
         if was_read:

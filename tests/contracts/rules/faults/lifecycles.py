@@ -171,6 +171,10 @@ class UpdatesAtWorkLost(WorksLong):
             self.copies = {**getattr(self, "copies", {}), run.id: run.input_values}
         return super().update_run(call, run_id, body)
 
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        getattr(self, "copies", {}).pop(run.id, None)
+
     def show(self, run, where, index=0, of=1):
         shown = super().show(run, where, index, of)
         copies = getattr(self, "copies", {}) if run.status in TERMINAL else {}
