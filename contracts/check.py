@@ -233,6 +233,8 @@ def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Ite
         yield "Interrupted: rules that were not reached are listed as skipped, others with what they judged."
     elif context.has_enough_findings and names:
         yield f"Stopped after enough findings (--max-findings), without: {names}."
+    elif names and (why := context.guard.why_no_request_left):
+        yield f"Not done, since {why}: {names}. A larger --max-requests tries the rest."
     elif names:
         within = f"Not done within {context.target.max_time_s:g} s: {names}."
         yield f"{within} A longer --max-time (of fuzz: --for) tries the rest."
@@ -295,7 +297,9 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         stopped = context.has_enough_findings or context.guard.reachability.why_gone
-        return "not reached before the check stopped" if stopped else "not reached in time"
+        if stopped:
+            return "not reached before the check stopped"
+        return context.guard.why_no_request_left or "not reached in time"
     if not context.may_create and _only_creates(rule):
         if context.target.may_write:
             return "the budget does not cover one run"

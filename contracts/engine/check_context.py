@@ -211,5 +211,7 @@ class CheckContext:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is sent: the check has ended, or the target cannot be reached."""
-        return self.time_left <= 0 or self.over.is_set() or bool(self.guard.reachability.why_gone)
+        """Whether nothing more is sent: the check has ended, the target cannot be reached, or no request is left."""
+        guard = self.guard
+        is_stopped = self.over.is_set() or guard.reachability.why_gone or guard.why_no_request_left
+        return self.time_left <= 0 or bool(is_stopped)

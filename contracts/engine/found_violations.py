@@ -79,4 +79,6 @@ class FoundViolations:
 
     @property
     def why_not_repeated(self) -> str:
-        return "the check had enough findings" if self.check.has_enough_findings else "the time was over"
+        if self.check.has_enough_findings:
+            return "the check had enough findings"
+        return self.check.guard.why_no_request_left or "the time was over"

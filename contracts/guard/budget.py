@@ -21,6 +21,7 @@ class Charge:
 
     runs: int
     creates: bool
+    is_settled: bool = False
 
 
 @dataclass(eq=False)
@@ -35,6 +36,8 @@ class BudgetAccount:
     runs: int = 0
     """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
     _runs_to_clean: int = 0
+    _unsettled: int = 0
+    """Of the runs to clean up, those of creates that are not settled."""
     _excess: int = 0
     """By how many runs an answer has exceeded its charge: the next create may do so too."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,6 +52,7 @@ class BudgetAccount:
             self.runs += runs
             if creates:
                 self._runs_to_clean += runs
+                self._unsettled += runs
         return Charge(runs, creates)
 
     def settle(self, charge: Charge, runs: int) -> None:
@@ -60,7 +64,8 @@ class BudgetAccount:
             self.runs += change
             if charge.creates:
                 self._runs_to_clean += change
-            charge.runs = runs
+                self._unsettled -= 0 if charge.is_settled else charge.runs
+            charge.runs, charge.is_settled = runs, True
 
     def add_unreported(self, runs: int) -> None:
         """Charge runs that no answer reported and that this check created or may have created."""
@@ -89,16 +94,25 @@ class BudgetAccount:
             worst = runs + (self._excess if runs else 0)
             return self._refusal(worst, creates=runs > 0, requests=requests) is None
 
+    @property
+    def why_no_request_left(self) -> str:
+        """Why no request can be sent any more, even if the creates in flight turn out to cost nothing; empty if one
+        can. The clean-up has its reserve.
+        """
+        with self._lock:
+            return self._request_refusal(1, self._reserve(self._runs_to_clean - self._unsettled)) or ""
+
     def _refusal(self, runs: int, *, creates: bool, requests: int, cleaning: bool = False) -> str | None:
         if runs and self.runs + runs > self.budget.max_runs:
             left = max(0, self.budget.max_runs - self.runs)
             are = "is" if left == 1 else "are"
             return f"could cost {counted(runs, 'run')}, {left:,} of {self.budget.max_runs:,} {are} left"
-        limit = self.budget.max_requests
-        if limit is None:
-            return None
         kept = 0 if cleaning else self._reserve(self._runs_to_clean + (runs if creates else 0))
-        if self.requests + requests + kept > limit:
+        return self._request_refusal(requests, kept)
+
+    def _request_refusal(self, requests: int, kept: int) -> str | None:
+        limit = self.budget.max_requests
+        if limit is not None and self.requests + requests + kept > limit:
             reserve = f" and {kept:,} kept for cleaning up" if kept else ""
             return f"no request is left: {self.requests:,} of {limit:,} are spent{reserve}"
         return None

@@ -143,6 +143,11 @@ class Guard:
     def can_afford(self, *, runs: int, requests: int = 1) -> bool:
         return self._account.can_afford(runs=runs, requests=requests)
 
+    @property
+    def why_no_request_left(self) -> str:
+        """Why nothing more can be sent within the budget; empty if something can."""
+        return self._account.why_no_request_left
+
     def allow_unknown(self, run_id: str) -> None:
         """Allow writes to a made-up id, which belongs to nobody (see gate.py)."""
         self.ownership.add_made_up(run_id)

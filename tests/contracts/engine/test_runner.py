@@ -52,6 +52,8 @@ Reply = Callable[[Request], tuple[int, Any]]
 class Server:
     """In the place of a guard: answers by a function, and records as a guard does."""
 
+    why_no_request_left = ""
+
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
         self.exchanges: list[Exchange] = []

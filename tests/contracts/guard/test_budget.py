@@ -53,6 +53,18 @@ def test_runs_that_a_broken_server_creates_for_an_invalid_count_are_owned_and_co
     assert guard.can_afford(runs=0)
 
 
+def test_the_budget_says_that_no_request_is_left_once_the_creates_in_flight_are_settled() -> None:
+    account = BudgetAccount(Budget(max_requests=35), keeps_reserve=True)
+    create = account.charge(5, creates=True, what="a create")
+    assert not account.can_afford(runs=0, requests=1)
+    assert account.why_no_request_left == ""  # the create may have been refused
+    for _ in range(2):
+        account.settle(create, 4)
+    assert account.can_afford(runs=0, requests=4)
+    account.charge(0, creates=False, what="reads", requests=4)
+    assert account.why_no_request_left == "no request is left: 5 of 35 are spent and 30 kept for cleaning up"
+
+
 def test_a_refused_create_costs_no_run(open_guard: OpenGuard) -> None:
     guard = open_guard(budget=Budget(max_runs=1000))
     for _ in range(3):
