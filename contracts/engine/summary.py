@@ -23,6 +23,7 @@ _MAX_ITEMS: Final = 3
 _MAX_DEPTH: Final = 4
 _MAX_BODY: Final = 160
 _MAX_PATH: Final = 200
+_ORDINALS: Final = {2: "second", 3: "third"}
 _LEAST_S: Final = 5
 _LEAST_REQUESTS: Final = 100
 
@@ -108,7 +109,20 @@ def _requests_in_words(
     if prior_words == words:
         prior_words = f"the same with another {_other_part(last.request, prior.request)}"
     later = f", {elapsed}" if elapsed else ""
-    return f"{words}{moment}{later} after {prior_words}{_moment_in_words(prior, concurrent)}"
+    nth = "" if _is_alike(prior.request, last.request) else _number_in_words(last, before)
+    return f"{nth}{words}{moment}{later} after {prior_words}{_moment_in_words(prior, concurrent)}"
+
+
+def _number_in_words(last: Exchange, before: Sequence[Exchange]) -> str:
+    """Return "the second " for the second write of its kind to one resource; empty for the first."""
+    number = 1 + sum(_is_alike(each.request, last.request) for each in before)
+    return f"the {_ORDINALS[number]} " if number in _ORDINALS else ""
+
+
+def _is_alike(request: Request, last: Request) -> bool:
+    """Return whether both are writes of one kind to one resource."""
+    is_write = not last.is_read and re.search(UUID_PATTERN, last.path) is not None
+    return is_write and (request.method, request.path) == (last.method, last.path)
 
 
 def _elapsed_in_words(earlier: Exchange, later: Exchange, recorded: Sequence[Exchange]) -> str:

@@ -30,11 +30,11 @@ def retry_violations(before: Run, request: ParsedRequest, after: Any, *, may_gai
         yield Violation(RULE, "not back to scheduling", "status scheduling", f"status {after['status']}")
     for name in CLEARED_BY_RETRY:
         if after.get(name):
-            yield Violation(RULE, f"{name} is not cleared", f"no {name} after a retry", _named(name, after))
+            yield Violation(RULE, f"{name} is not cleared", f"no {name} after a retry", _named(name, after), field=name)
     for name in ("workflow_id", "user_id", "organization_id", "created_at"):
         changed = changed_field(before, after, (name,))
         if changed is not None:
-            yield Violation(RULE, f"{name} changes too", f"{name} as before the retry", changed[1])
+            yield Violation(RULE, f"{name} changes too", f"{name} as before the retry", changed[1], field=name)
     yield from _input_violations(before, request, after, may_gain=may_gain)
     yield from _alias_violations(before, request, after)
     yield from _session_violations(before, request, after)
@@ -49,7 +49,7 @@ def _named(name: str, run: Run) -> str:
 def _as_given(name: str, given: Any, after: Run) -> Iterator[Violation]:
     if after.get(name) != given:
         expected = f"{name} {value_in_words(given)}, as the retry gives"
-        yield Violation(RULE, f"{name} is not as given", expected, _named(name, after))
+        yield Violation(RULE, f"{name} is not as given", expected, _named(name, after), field=name)
 
 
 def _input_violations(before: Run, request: ParsedRequest, after: Run, *, may_gain: bool) -> Iterator[Violation]:
@@ -98,7 +98,7 @@ def _session_violations(before: Run, request: ParsedRequest, after: Run) -> Iter
             yield from _as_given(name, request.given(name), after)
         elif keeps_session and before.get(name) and after.get(name) != before[name]:
             expected = f"{name} {value_in_words(before[name])} as before the retry"
-            yield Violation(RULE, f"{name} changes too", expected, _named(name, after))
+            yield Violation(RULE, f"{name} changes too", expected, _named(name, after), field=name)
 
 
 def _placement_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:
@@ -114,7 +114,7 @@ def _placement_violations(before: Run, request: ParsedRequest, after: Run) -> It
     elif request.given("pool_ids") is None and before.get("session_id") is None:
         changed = changed_field(before, after, ["pool_ids"])
         if changed is not None:
-            yield Violation(RULE, "pool_ids change too", "pool_ids as before the retry", changed[1])
+            yield Violation(RULE, "pool_ids change too", "pool_ids as before the retry", changed[1], field="pool_ids")
 
 
 def _file_violations(before: Run, request: ParsedRequest, after: Run) -> Iterator[Violation]:

@@ -96,6 +96,18 @@ def test_ids_are_shortened_unless_two_of_them_begin_alike() -> None:
             'POST /v1/runs with Idempotency-Key k with {"session_alias": "a"} '
             "after POST /v1/runs with Idempotency-Key k",
         ),
+        (
+            [
+                sent("retry_run", RUN),
+                sent("update_run", RUN, body={"status": "error"}),
+                sent("retry_run", RUN, body={}),
+            ],
+            f'the second POST /v1/runs/{RUN}/retry after PATCH /v1/runs/{RUN} with {{"status": "error"}}',
+        ),
+        (
+            [sent("create_run", body={}), sent("delete_run", RUN), sent("create_run", body={"session_alias": "a"})],
+            f'POST /v1/runs with {{"session_alias": "a"}} after DELETE /v1/runs/{RUN}',
+        ),
     ],
 )
 def test_the_request_before_it_that_matters_is_named(exchanges: list[Exchange], words: str) -> None:

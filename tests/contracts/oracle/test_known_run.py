@@ -200,6 +200,26 @@ def test_a_retry_starts_the_run_again(
     assert found == ([] if cause is None else [("RETRY-RULES", cause)])
 
 
+@pytest.mark.parametrize(
+    ("before", "body", "after", "field"),
+    [
+        ({"output_data": {"a": 1}}, {}, {}, "output_data"),
+        ({}, {"machine_id": M}, {}, "machine_id"),
+        ({"session_alias": "x"}, {}, {"session_alias": None}, "session_alias"),
+        ({"pool_ids": [M]}, {}, {"pool_ids": None}, "pool_ids"),
+        ({"input_values": {"a": 1}}, {}, {"input_values": None}, "input_values"),
+    ],
+)
+def test_a_violation_of_a_retry_has_the_field_that_is_wrong(
+    before: dict[str, Any], body: dict[str, Any], after: dict[str, Any], field: str
+) -> None:
+    answer = run_of(**({"status": "scheduling"} | before | after))
+
+    found = known(status="cancelled", **before).retry_violations(read_body("retry_run", body), answer)
+
+    assert [violation.field for violation in found] == [field]
+
+
 def test_a_difference_is_the_effect_of_a_change_if_the_run_was_read_before_it() -> None:
     other = run_of(session_alias="other", error=["x"])
     run = known(session_alias="front desk")
