@@ -52,7 +52,9 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violation.expected, violation.got, shown_until, said, violated.concurrent, recorded),
+        summary=summary_of(
+            violation.expected, violation.got, shown_until, said, violated.concurrent, recorded, violation.field
+        ),
         commands_note=commands_note_of(exchanges, violated.concurrent),
         neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,

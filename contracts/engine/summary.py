@@ -14,6 +14,7 @@ from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.core.secret_matcher import SENSITIVE_KEY
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
+from contracts.oracle.refusal import refuses
 from contracts.oracle.violation import excerpt
 from contracts.oracle.wording import answer_in_words
 
@@ -35,14 +36,16 @@ def summary_of(
     guess: str = "",
     concurrent: Sequence[Sequence[Exchange]] = (),
     recorded: Sequence[Exchange] = (),
+    field: str = "",
 ) -> str:
     """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
-    is a guess at the cause. `concurrent` are groups of exchanges whose requests were sent at the same moment.
-    `recorded` are the last exchanges of the check, which say how many lie between those of the finding.
+    is a guess at the cause, and `field` the field that is wrong, if it is one. `concurrent` are groups of exchanges
+    whose requests were sent at the same moment. `recorded` are the last exchanges of the check, which say how many lie
+    between those of the finding.
     """
     sentence = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
     if exchanges:
-        sentence = f"{_requests_in_words(got, exchanges, concurrent, recorded)}: {sentence}"
+        sentence = f"{_requests_in_words(got, field, exchanges, concurrent, recorded)}: {sentence}"
     return shorten_ids([sentence])[0]
 
 
@@ -89,6 +92,7 @@ def shorten_ids(texts: Iterable[str]) -> list[str]:
 
 def _requests_in_words(
     got: str,
+    field: str,
     exchanges: Sequence[Exchange],
     concurrent: Sequence[Sequence[Exchange]],
     recorded: Sequence[Exchange],
@@ -108,6 +112,10 @@ def _requests_in_words(
     prior_words = request_in_words(prior.request)
     if prior_words == words:
         prior_words = f"the same with another {_other_part(last.request, prior.request)}"
+    giving = _write_giving(field, last, before)
+    if giving is not None and giving is not prior:
+        is_cause = refuses(giving.answer)
+        prior_words = request_in_words(giving.request) + ("" if is_cause else f", then {prior_words}")
     later = f", {elapsed}" if elapsed else ""
     nth = "" if _is_alike(prior.request, last.request) else _number_in_words(last, before)
     return f"{nth}{words}{moment}{later} after {prior_words}{_moment_in_words(prior, concurrent)}"
@@ -179,6 +187,37 @@ def _prior(last: Request, before: Sequence[Exchange], got: str) -> Exchange | No
         ]
         writes = of_listed or writes
     return writes[-1] if writes else None
+
+
+def _write_giving(field: str, last: Exchange, before: Sequence[Exchange]) -> Exchange | None:
+    """Return the last update or retry of the resource that gives the field, unless the judged request does: the wrong
+    value is the one that it gave, or replaces it. One that was refused counts only if the answer shows its value.
+    """
+    resource, shown = _first_id(last.request), last.answer.json_or_none()
+    if not field or resource is None or field in _object_in(last.request):
+        return None
+    for exchange in reversed(before):
+        if exchange.request.is_read or _first_id(exchange.request) != resource:
+            continue
+        body = _object_in(exchange.request)
+        is_shown = isinstance(shown, dict) and field in shown and shown[field] == body.get(field)
+        if field in body and (is_shown or not refuses(exchange.answer)):
+            return exchange
+    return None
+
+
+def _first_id(request: Request) -> str | None:
+    found = re.search(UUID_PATTERN, request.path_without_query)
+    return None if found is None else found[0]
+
+
+def _object_in(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body; an empty one if there is none."""
+    try:
+        body = request.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def request_in_words(request: Request) -> str:

@@ -251,3 +251,27 @@ def test_the_write_of_the_run_that_a_list_shows_wrongly_is_named() -> None:
     said = summary_of("only runs that match", f"run {RUN}, which does not match search", exchanges)
 
     assert said.startswith('GET /v1/runs?search=x after POST /v1/runs/bulk with {"count": 1}: run 0b0e1234…, which')
+
+
+def test_the_write_that_gives_the_wrong_field_is_named_too() -> None:
+    def answered(status: int, *request: Any, **more: Any) -> Exchange:
+        return dataclasses.replace(sent(*request, **more), answer=Answer(status, (), b'{"error": ["new"]}'))
+
+    def said(*exchanges: Exchange, field: str = "error") -> str:
+        return summary_of("a", "b", exchanges, field=field).removesuffix(": b; expected a")
+
+    given = answered(200, "update_run", RUN, body={"error": ["new"]})
+    cancelled = answered(200, "update_run", RUN, body={"status": "cancelled"})
+    refused = answered(404, "update_run", RUN, body={"error": ["new"]})
+    refused_otherwise = answered(404, "update_run", RUN, body={"error": ["other"]})
+    deleted, read = answered(404, "delete_run", RUN), answered(200, "get_run", RUN)
+    retried = answered(200, "retry_run", RUN, body={"error": []})
+    update, then = f'PATCH /v1/runs/{RUN} with {{"error": ["new"]}}', f'PATCH /v1/runs/{RUN} with {{"status"'
+    update, then = shorten_ids([update])[0], shorten_ids([then])[0]
+
+    assert said(given, cancelled, read).endswith(f'after {update}, then {then}: "cancelled"}}')
+    assert said(given, cancelled, read, field="status").endswith(f'after {then}: "cancelled"}}')
+    assert said(given, cancelled, retried).endswith(f'after {then}: "cancelled"}}')
+    assert said(given, cancelled, sent("list_runs")).endswith(f'after {then}: "cancelled"}}')
+    assert said(refused, deleted, read).endswith(f"after {update}")
+    assert said(refused_otherwise, deleted, read).endswith(f"after DELETE /v1/runs/{RUN[:8]}…")
