@@ -22,14 +22,14 @@ def request_for(
 ) -> Request:
     """Return the request. `operation` is an operationId, or (method, path) for a request that the document does not
     describe. `ids` fill the parameters of its path, `raw` is a body that is sent unchanged, and `key` an idempotency
-    key.
+    key. A lone surrogate in `query` stands for a byte (PEP 383).
     """
     if isinstance(operation, str):
         method, template = operations()[operation]
         path = path_for(template, *ids)
     else:
         method, path = operation
-    path += f"?{urlencode(list(query), quote_via=quote)}" if query else ""
+    path += f"?{urlencode(list(query), errors='surrogateescape', quote_via=quote)}" if query else ""
     sent = raw if raw is not None or body is UNREAD else encode(body)
     is_json = sent is not None and not any(name.lower() == "content-type" for name, _ in headers)
     usual = [

@@ -272,8 +272,14 @@ _VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS),
 }
 """Per parameter of a type other than text: unusual values of that type."""
+_NOT_UTF_8: Final = tuple(
+    text.decode(errors="surrogateescape")
+    for text in (b"\xff", b"a\x80", b"\xc3(", b"\xc0\xaf", b"\xed\xa0\x80", b"a\xf0\x9f\x98")
+)
+"""Bytes that are no text in UTF-8: alone, without a first byte, cut, overlong, and a surrogate."""
 _ODD_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
+    *_NOT_UTF_8,
     *(*_QUERY_NUMBERS, "x", "x" * limits.LONG_QUERY, "%", "[]", "[a", "(", "*"),
     *formats.UNUSUAL_MOMENTS,
     formats.UNUSUAL_IDS[0],

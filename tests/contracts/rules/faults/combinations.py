@@ -84,6 +84,13 @@ class SearchReadsOperators(Standin):
         return super().has_text(run, query)
 
 
+class SearchMustBeUtf8(Standin):
+    def has_text(self, run, query):
+        if "\ufffd" in query.search:
+            raise Problem(500, "invalid byte sequence for encoding UTF8")
+        return super().has_text(run, query)
+
+
 class TimeFiltersAreComparedWithoutZone(Standin):
     def list_runs(self, call, query):
         since, until = query.created_at_from, query.created_at_to
