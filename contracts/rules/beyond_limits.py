@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from contracts.core.statuses import STATUSES_IN_ORDER
 from contracts.data import batches, files, formats, in_turn, in_turn_by_kind, limits, texts, write_bodies
 from contracts.engine import Case, CaseContext, CheckContext, Scenario
 from contracts.openapi.fields import query_parameters
-from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations
+from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT, operations, resolved
 from contracts.rules.list_reads import DEEP_SEARCH, NEWEST_FIRST
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
@@ -251,12 +251,12 @@ def _odd_updates() -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class OddQuery(Case):
-    """With `twice`, the parameter is sent a second time, with another value."""
+    """With `again`, the parameter is sent a second time, with this value."""
 
     operation: str
     name: str
     values: tuple[str, ...]
-    twice: bool = False
+    again: str | None = None
     is_deep: bool = False
     """Whether `deep_search` is sent with the parameter."""
 
@@ -289,6 +289,7 @@ _SEARCH_SYNTAX: Final = (
     *("NEAR(", "*x", "x &", "!", "<->", "+", "-"),
 )
 """Operators of Lucene, of SQLite and of the text searches of PostgreSQL and MySQL, without what they need."""
+_SOME_INCLUDED: Final = ("workflow", "workflow,workflow")
 _OFTEN_FAULTY: Final = ("search", *_PAGE, *_MOMENTS)
 """These parameters come first."""
 
@@ -297,7 +298,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
     """Read with unusual query values: any answer except a 5xx is allowed, but a refusal must be JSON."""
     ids = [] if case.operation != "get_run" else [context.check.first_run or context.placeholder("unknown")]
     for value in case.values:
-        more = [(case.name, "x")] if case.twice else []
+        more = [] if case.again is None else [(case.name, case.again)]
         if case.name not in _PAGE:
             more.append(("limit", "2"))  # the answer need not contain many runs
         if case.name in _MOMENTS:  # a server may compare both ends, one of which has no time zone
@@ -316,10 +317,11 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
         documented = query_parameters(operation)
         if documented and check.offers(operation) and ("{" not in template or operation == "get_run"):
             names = [name for name in dict.fromkeys((*_OFTEN_FAULTY, *documented)) if name in documented]
-            yield from in_turn(_queries_with(operation, *each) for each in enumerate((*names, "unknown")))
+            schemas = ((name, documented.get(name, {})) for name in (*names, "unknown"))
+            yield from in_turn(_queries_with(operation, number, *each) for number, each in enumerate(schemas))
 
 
-def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
+def _queries_with(operation: str, number: int, name: str, spec: Mapping[str, Any]) -> Iterator[OddQuery]:
     typed = _VALUES_OF.get(name, ())
     every = (*_ODD_VALUES, *_SEARCH_SYNTAX) if name == "search" else _ODD_VALUES[number % ONE_VALUE_IN :: ONE_VALUE_IN]
     others = [value for value in every if value not in typed]
@@ -329,7 +331,9 @@ def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
         yield OddQuery(operation, name, tuple(values))
         if (operation, name) == ("list_runs", "search"):
             yield OddQuery(operation, name, tuple(values), is_deep=True)
-    yield OddQuery(operation, name, ("1",), twice=True)
+    yield OddQuery(operation, name, ("1",), again="x")
+    for valid in _SOME_INCLUDED if name == "include" else resolved(spec.get("items", spec)).get("enum", ())[:1]:
+        yield OddQuery(operation, name, (valid,), again=valid)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -91,6 +91,13 @@ class SearchMustBeUtf8(Standin):
         return super().has_text(run, query)
 
 
+class RepeatedFieldFails(Standin):
+    def list_runs(self, call, query):
+        if query.fields and len(set(query.fields)) < len(query.fields):
+            raise Problem(500, "duplicate key")
+        return super().list_runs(call, query)
+
+
 class TimeFiltersAreComparedWithoutZone(Standin):
     def list_runs(self, call, query):
         since, until = query.created_at_from, query.created_at_to

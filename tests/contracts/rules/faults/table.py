@@ -106,6 +106,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.SearchFindsAliasesOfSecrets, "lists with filters", "LIST-FILTER"),
     (combinations.SearchReadsOperators, "unusual queries", "NO-5XX"),
     (combinations.SearchMustBeUtf8, "unusual queries", "NO-5XX"),
+    (combinations.RepeatedFieldFails, "unusual queries", "NO-5XX"),
     (combinations.TimeFiltersAreComparedWithoutZone, "unusual queries", "NO-5XX"),
     (combinations.LongTextsAreCountedInUtf16, "bodies of every size", "REQ-ACCEPT"),
     (combinations.TimeFilterIsNanoseconds, "lists with filters", "LIST-FILTER"),
