@@ -310,6 +310,7 @@ class CaseContext:
         expected: str,
         *evidence: CallResult | Exchange,
         got: str = "",
+        field: str = "",
         may_be_by_others: bool = False,
     ) -> bool:
         """Count the rule as judged, and report a violation unless `holds`. Returns whether it holds.
@@ -319,7 +320,7 @@ class CaseContext:
         self.count(rule, *evidence)
         if not holds:
             got = got or answer_in_words(evidence[-1].answer)
-            violation = Violation(rule, cause, expected, got, may_be_by_others=may_be_by_others)
+            violation = Violation(rule, cause, expected, got, field=field, may_be_by_others=may_be_by_others)
             self.report_violation(violation, *evidence)
         return bool(holds)
 

@@ -37,9 +37,10 @@ def finding_of(
     failing = failing_part(violated)
     near = neighbours(failing, passed) if stable and not cause_in_words else []
     why = cause_in_words or guess(near, also_failing(failing, failed))
-    # If only bodies without the field passed, its other values are unknown, so the summary leaves out the guess. The
-    # finding keeps it, since findings with equal guesses show one fault.
-    said = "" if _lack_the_field(near, violated) else why
+    # If only bodies without the field passed, its other values are unknown. The summary then leaves out the guess, also
+    # if the guess only names the field. The finding keeps it, since findings with equal guesses show one fault.
+    is_said = not _lack_the_field(near, violated) and why != f"only with {violated.violation.field}?"
+    said = why if is_said else ""
     shown = (_in_words(one) for one in near if len(one.differences) <= _MOST_DIFFERENCES)
     violation = violated.violation
     expected, got = shorten_ids([violation.expected, violation.got])

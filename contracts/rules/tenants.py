@@ -227,7 +227,8 @@ class _ForeignRun:
             evidence = _without_other_updates(context.exchanges, names)
             expected = "the run as before, since another organisation sent the writes"
             cause, by_others = f"{another} changes a run", names == ["status"]
-            context.require(not names, "AUTH-TENANT", cause, expected, *evidence, got=got, may_be_by_others=by_others)
+            more: dict[str, Any] = {"got": got, "field": names[0] if names else "", "may_be_by_others": by_others}
+            context.require(not names, "AUTH-TENANT", cause, expected, *evidence, **more)
             got = f"status {after.get('status')}"
             self._require(not retried, f"{another} retries a run", expected, *evidence, got=got)
         if context.check.offers("get_run_attachment"):

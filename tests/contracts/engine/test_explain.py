@@ -98,3 +98,19 @@ def test_that_a_body_without_the_field_is_right_is_no_explanation() -> None:
     assert guess not in summary("BULK-ECHO", "machine_id")
     assert guess in summary("BULK-ECHO", "input_values")
     assert guess in summary("BULK-COUNT", "")
+
+
+def test_that_the_field_that_is_wrong_was_given_is_no_explanation() -> None:
+    def created(**fields: Any) -> Exchange:
+        return sent("bulk_create_runs", body={"workflow_id": RUN, **fields}, status=201)
+
+    def summary(field: str) -> str:
+        violation = Violation("READ-BACK", "a cause", "a", "b", field=field)
+        found = RuleViolated(violation, (failing,), all_exchanges=(failing,))
+        return finding_of(found, (failing,), attempts, stable=True, intermittent=False).summary
+
+    failing = created(session_alias="x", count=7)
+    attempts = [Attempt([created(count=7)]), Attempt([created(session_alias="x", count=9)])]
+
+    assert summary("error").endswith(" (only with session_alias?)")
+    assert summary("session_alias").endswith("expected a")
