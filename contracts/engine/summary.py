@@ -102,6 +102,9 @@ def _requests_in_words(
     prior = _prior(last.request, before, got)
     if prior is None:
         return words + moment
+    giving = _write_giving(field, last, before)
+    if giving is not None and refuses(giving.answer):
+        prior = giving
     elapsed = _elapsed_in_words(prior, last, recorded)
     if prior.request == last.request:
         times = 1 + sum(exchange.request == last.request for exchange in before)
@@ -112,10 +115,8 @@ def _requests_in_words(
     prior_words = request_in_words(prior.request)
     if prior_words == words:
         prior_words = f"the same with another {_other_part(last.request, prior.request)}"
-    giving = _write_giving(field, last, before)
     if giving is not None and giving is not prior:
-        is_cause = refuses(giving.answer)
-        prior_words = request_in_words(giving.request) + ("" if is_cause else f", then {prior_words}")
+        prior_words = f"{request_in_words(giving.request)}, then {prior_words}"
     later = f", {elapsed}" if elapsed else ""
     nth = "" if _is_alike(prior.request, last.request) else _number_in_words(last, before)
     return f"{nth}{words}{moment}{later} after {prior_words}{_moment_in_words(prior, concurrent)}"
@@ -194,7 +195,8 @@ def _write_giving(field: str, last: Exchange, before: Sequence[Exchange]) -> Exc
     value is the one that it gave, or replaces it. One that was refused counts only if the answer shows its value.
     """
     resource, shown = _first_id(last.request), last.answer.json_or_none()
-    if not field or resource is None or field in _object_in(last.request):
+    is_keyed = last.request.header("Idempotency-Key") is not None  # then the first request with the key matters
+    if not field or resource is None or is_keyed or field in _object_in(last.request):
         return None
     for exchange in reversed(before):
         if exchange.request.is_read or _first_id(exchange.request) != resource:
