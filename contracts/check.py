@@ -234,7 +234,7 @@ def _notes(context: CheckContext, unfinished: Sequence[ScenarioProgress]) -> Ite
     elif context.has_enough_findings and names:
         yield f"Stopped after enough findings (--max-findings), without: {names}."
     elif names and (why := context.guard.why_no_request_left):
-        yield f"Not done, since {why}: {names}. A larger --max-requests tries the rest."
+        yield f"{why[0].upper()}{why[1:]}. Not done: {names}. A larger --max-requests tries the rest."
     elif names:
         within = f"Not done within {context.target.max_time_s:g} s: {names}."
         yield f"{within} A longer --max-time (of fuzz: --for) tries the rest."

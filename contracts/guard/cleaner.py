@@ -127,29 +127,32 @@ class Cleaner:
 
     def _clean_as(self, run_id: str, path: str, authorization: str | None, *, proven: bool) -> bool:
         """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""
-        request = self.client.request
-        cancelled = False
-        if self.client.is_shared:
-            answer = request("GET", path, authorization)
-            if answer.status in {200, 404}:
-                (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
-            read = json_object(answer)
-            if read is not None and run_id in self._must_prove and not self.identity.proves(read):
-                self.refuted[run_id] = {**read, "id": run_id}
-                return True
-            run = read or self._listed_before.get(run_id)
-            if run is None and not proven:
-                return False
-            if run is not None and not self.identity.may_include(run, answer, self.client.clock.now()):
-                return True
-            cancelled = run is not None and text_of(run, "status") in TERMINAL
-        if not cancelled and (self.client.is_shared or not self._support.offered):
+        if not self.client.is_shared:
+            return self._cancel_and_delete(run_id, path, authorization)
+        answer = self.client.request("GET", path, authorization)
+        if answer.status in {200, 404}:
+            (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
+        read = json_object(answer)
+        if read is not None and run_id in self._must_prove and not self.identity.proves(read):
+            self.refuted[run_id] = {**read, "id": run_id}
+            return True
+        run = read or self._listed_before.get(run_id)
+        if run is None:
+            return proven and self._cancel_and_delete(run_id, path, authorization)
+        if not self.identity.may_include(run, answer, self.client.clock.now()):
+            return True
+        return self._cancel_and_delete(run_id, path, authorization, has_ended=text_of(run, "status") in TERMINAL)
+
+    def _cancel_and_delete(self, run_id: str, path: str, authorization: str | None, *, has_ended: bool = False) -> bool:
+        """Return whether the run was deleted, or was cancelled where the target offers no DELETE."""
+        request, must_cancel = self.client.request, not has_ended
+        if must_cancel and (self.client.is_shared or not self._support.offered):
             request("PATCH", path, authorization, _CANCEL)
-            cancelled = True
+            must_cancel = False
         if not self._support.offered:
             return True
         status = request("DELETE", path, authorization).status
-        if status in {400, 409, 422} and not cancelled:  # some servers delete only what has ended
+        if status in {400, 409, 422} and must_cancel:  # some servers delete only what has ended
             request("PATCH", path, authorization, _CANCEL)
             status = request("DELETE", path, authorization).status
         if status < 300:

@@ -385,7 +385,9 @@ def test_a_check_ends_when_no_request_is_left() -> None:
     in_flight = 40  # at most: the requests of all threads
     assert len(guard.log.skipped) <= in_flight
     assert any(rule.id == "REQ-NULL" and rule.why == "no request is left: 60 of 60 are spent" for rule in result.rules)
-    assert re.search(r"Not done, since no request is left: .*--max-requests tries the rest\.", "\n".join(result.notes))
+    assert re.search(
+        r"No request is left: 60 of 60 are spent\. Not done: .*--max-requests tries the rest\.", "\n".join(result.notes)
+    )
 
 
 def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
