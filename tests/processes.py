@@ -88,10 +88,11 @@ def served(*flags: str, log: str = "shared") -> Iterator[str]:
         assert process.wait(timeout=PATIENCE_S) == 0
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], state: Callable[[], object] = lambda: None) -> None:
+    """Wait until it is true; a failure shows the state."""
     until = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < until, state()
         time.sleep(0.01)
 
 

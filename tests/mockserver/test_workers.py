@@ -53,7 +53,7 @@ def test_a_worker_that_dies_is_replaced(valkey_server: Valkey):
         before = workers.pids()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        processes.wait_until(lambda: len(set(workers.pids()) - set(before)) == 2)
+        processes.wait_until(lambda: len(set(workers.pids()) - set(before)) == 2, workers.states)
         assert workers.ask("GET", "/v1/runs")["total"] == 1
 
 

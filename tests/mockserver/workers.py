@@ -28,6 +28,14 @@ class Workers:
         pid = self.process.pid
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
+    def states(self) -> dict[int, str]:
+        """Return the state of the first process and of each worker, as in "S (sleeping)", and what it waits for."""
+        found = {}
+        for pid in (self.process.pid, *self.pids()):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            found[pid] = f"{lines[2]} {Path(f'/proc/{pid}/wchan').read_text()}"
+        return found
+
     def kill_one(self) -> None:
         """Kill a worker, if there is one."""
         pids = self.pids()
