@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.core.secret_matcher import SENSITIVE_KEY
+from contracts.openapi.router import route_of
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.refusal import refuses
 from contracts.oracle.violation import excerpt
@@ -130,8 +131,8 @@ def _number_in_words(last: Exchange, before: Sequence[Exchange]) -> str:
 
 def _is_alike(request: Request, last: Request) -> bool:
     """Return whether both are writes of one kind to one resource."""
-    is_write = not last.is_read and re.search(UUID_PATTERN, last.path) is not None
-    return is_write and (request.method, request.path) == (last.method, last.path)
+    is_same = (request.method, request.path) == (last.method, last.path)
+    return is_same and not last.is_read and _resource_id(last) != ""
 
 
 def _elapsed_in_words(earlier: Exchange, later: Exchange, recorded: Sequence[Exchange]) -> str:
@@ -194,12 +195,12 @@ def _write_giving(field: str, last: Exchange, before: Sequence[Exchange]) -> Exc
     """Return the last update or retry of the resource that gives the field, unless the judged request does: the wrong
     value is the one that it gave, or replaces it. One that was refused counts only if the answer shows its value.
     """
-    resource, shown = _first_id(last.request), last.answer.json_or_none()
+    resource, shown = _resource_id(last.request), last.answer.json_or_none()
     is_keyed = last.request.header("Idempotency-Key") is not None  # then the first request with the key matters
-    if not field or resource is None or is_keyed or field in _object_in(last.request):
+    if not field or not resource or is_keyed or field in _object_in(last.request):
         return None
     for exchange in reversed(before):
-        if exchange.request.is_read or _first_id(exchange.request) != resource:
+        if exchange.request.is_read or _resource_id(exchange.request) != resource:
             continue
         body = _object_in(exchange.request)
         is_shown = isinstance(shown, dict) and field in shown and shown[field] == body.get(field)
@@ -208,9 +209,9 @@ def _write_giving(field: str, last: Exchange, before: Sequence[Exchange]) -> Exc
     return None
 
 
-def _first_id(request: Request) -> str | None:
-    found = re.search(UUID_PATTERN, request.path_without_query)
-    return None if found is None else found[0]
+def _resource_id(request: Request) -> str:
+    route = route_of(request.method, request.path)
+    return "" if route is None else route.resource_id
 
 
 def _object_in(request: Request) -> dict[str, Any]:

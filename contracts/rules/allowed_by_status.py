@@ -66,7 +66,7 @@ def _ends_by_itself(context: CaseContext, case: StatusCase, early: RetriedTooEar
     """
     created = create_for(context, case)
     created_at = time.monotonic()
-    other = apply_events(context, replace(case, events=early.earlier), created)
+    other = apply_events(context, replace(case, events=early.events_before), created)
     context.wait(max(0.0, early.age_s - (time.monotonic() - created_at)))
     other.read()
     return other.known.has_ended

@@ -71,7 +71,7 @@ class RetriedTooEarly(Inconclusive):
     def __init__(self, run: TrackedRun, result: CallResult) -> None:
         super().__init__(f"{result.words} while {run.known.status}")
         self.run, self.result = run, result
-        self.earlier: tuple[Event, ...] = ()
+        self.events_before: tuple[Event, ...] = ()
         """The events of the case before the retry."""
 
     @property
@@ -146,7 +146,7 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
         try:
             is_applied = apply(run, event)
         except RetriedTooEarly as early:
-            early.earlier = case.events[: number - 1]
+            early.events_before = case.events[: number - 1]
             raise
         if not is_applied and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run

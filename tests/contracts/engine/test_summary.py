@@ -273,5 +273,18 @@ def test_the_write_that_gives_the_wrong_field_is_named_too() -> None:
     assert said(given, cancelled, read, field="status").endswith(f'after {then}: "cancelled"}}')
     assert said(given, cancelled, retried).endswith(f'after {then}: "cancelled"}}')
     assert said(given, cancelled, sent("list_runs")).endswith(f'after {then}: "cancelled"}}')
+    assert said(given, cancelled, sent("retry_run", RUN, key="k")).endswith(f'after {then}: "cancelled"}}')
     assert said(refused, deleted, read).endswith(f"after {update}")
     assert said(refused_otherwise, deleted, read).endswith(f"after DELETE /v1/runs/{RUN[:8]}…")
+
+
+def test_the_time_is_counted_from_the_write_that_is_named() -> None:
+    answer = Answer(404, (), b'{"error": ["new"]}')
+    refused = at_second(0, dataclasses.replace(sent("update_run", RUN, body={"error": ["new"]}), answer=answer))
+    deleted = at_second(40, sent("delete_run", RUN))
+    read = at_second(41, dataclasses.replace(sent("get_run", RUN), answer=answer))
+    between = [at_second(n / 10 + 0.05, sent("list_runs")) for n in range(400)]
+
+    said = summary_of("a", "b", [refused, deleted, read], recorded=[refused, *between, deleted, read], field="error")
+
+    assert ", 41 s and 401 requests after PATCH" in said

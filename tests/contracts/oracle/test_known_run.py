@@ -208,6 +208,7 @@ def test_a_retry_starts_the_run_again(
         ({"session_alias": "x"}, {}, {"session_alias": None}, "session_alias"),
         ({"pool_ids": [M]}, {}, {"pool_ids": None}, "pool_ids"),
         ({"input_values": {"a": 1}}, {}, {"input_values": None}, "input_values"),
+        ({}, {}, {"organization_id": "other"}, "organization_id"),
     ],
 )
 def test_a_violation_of_a_retry_has_the_field_that_is_wrong(
