@@ -389,7 +389,7 @@ class FirstRunsOfSessionsStartByAnotherClock(Standin):
         return shown
 
 
-class CancelOfAWaitingRunFreesTheMachine(Standin):
+class CancelOfAWaitingRunFreesTheMachine(WorksLong):
     def move(self, org, run, status):
         session = org.sessions.get(run.session_id or "")
         super().move(org, run, status)
