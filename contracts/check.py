@@ -1,12 +1,9 @@
-"""A whole check: discovers the target, runs the scenarios in order, and returns the result. Also the plan of a check,
-which sends nothing.
-"""
+"""A whole check: discovers the target, runs the scenarios in order, and returns the result."""
 
 import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import settings
@@ -25,17 +22,16 @@ from contracts.core.findings import (
 )
 from contracts.core.interrupts import first_interrupt_ignored
 from contracts.core.target import Target
-from contracts.engine import Case, CheckContext, Ids, OutOfTime, Scenario
+from contracts.engine import CheckContext, OutOfTime, Scenario
 from contracts.engine.context import CREATE_RULES
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Runner
 from contracts.engine.same_fault import grouped
 from contracts.engine.scheduler import ORDER_OF_SLOW, Progress, Scheduler
 from contracts.engine.summary import request_in_words, shorten_ids
-from contracts.explore.exploration import FUZZ_EXAMPLES, exploring, parts_for
+from contracts.explore.exploration import FUZZ_EXAMPLES, exploring
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
-from contracts.rules.first_create import FIRST_CREATE
 from contracts.rules.live_cases import (
     LIVE_CASES,
     RULES_OF_TWO_ORGANISATIONS,
@@ -61,7 +57,7 @@ def check(
 
     Raises CouldNotCheck, CheckInterrupted.
     """
-    wanted = _wanted(rules)
+    wanted = wanted_rules(rules)
 
     def run(runner: Runner, scheduler: Scheduler) -> None:
         scheduler.run(beside_last_round=lambda: exploring(runner, wanted, lambda name: progress(Progress(name))))
@@ -81,11 +77,11 @@ def fuzz(
 
     Each round has its own seed. Raises CouldNotCheck, CheckInterrupted.
     """
-    wanted = _wanted(rules)
+    wanted = wanted_rules(rules)
 
     def run(runner: Runner, scheduler: Scheduler) -> None:
         context = runner.check
-        offered = (scenario for scenario in _ordered(target, wanted) if context.offers(*scenario.needs))
+        offered = (scenario for scenario in ordered_scenarios(target, wanted) if context.offers(*scenario.needs))
         generating = [scenario for scenario in offered if scenario.generated is not None]
         for scenario in generating:
             runner.run_saved_examples(scenario)
@@ -124,14 +120,14 @@ def _checked(
     """
     deadline = time.monotonic() + target.max_time_s
     context = discover(
-        target, guard, deadline=deadline, before_creates=lambda check: _require_a_rule_to_judge(check, wanted)
+        target, guard, deadline=deadline, before_creates=lambda check: require_a_rule_to_judge(check, wanted)
     )
 
     def on_wanted(finding: Finding) -> bool | None:
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too
 
     runner = Runner(context, on_finding=on_wanted, database=database)
-    scheduler = Scheduler(context, runner, _ordered(target, wanted), progress, LIVE_CASES)
+    scheduler = Scheduler(context, runner, ordered_scenarios(target, wanted), progress, LIVE_CASES)
     try:
         try:
             with contextlib.suppress(OutOfTime):
@@ -147,11 +143,11 @@ def _checked(
         raise CheckInterrupted(result) from error
 
 
-def _wanted(rules: Collection[str] | None) -> frozenset[str]:
+def wanted_rules(rules: Collection[str] | None) -> frozenset[str]:
     return frozenset(REGISTRY if rules is None else rules)
 
 
-def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
+def ordered_scenarios(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     """Return the scenarios that can judge a wanted rule, in the order in which they start."""
     if target.profile == "live":
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
@@ -170,11 +166,11 @@ def _why_not_allowed(check: CheckContext, rule: str) -> str:
     """Return why no case of a live check can judge the rule; empty if one can, or nothing may be created anyway."""
     if not check.is_live or not check.target.may_write or rule in RULES_OF_EVERY_ANSWER:
         return ""
-    scenarios = _ordered(check.target, {rule})
+    scenarios = ordered_scenarios(check.target, {rule})
     return "" if any(may_judge(check, scenario, rule) for scenario in scenarios) else why_not_allowed(check, rule)
 
 
-def _require_a_rule_to_judge(check: CheckContext, wanted: Collection[str]) -> None:
+def require_a_rule_to_judge(check: CheckContext, wanted: Collection[str]) -> None:
     """Raises CouldNotCheck if no case can judge any of the rules, before a run is created for nothing."""
     reasons = {rule: _why_not_allowed(check, rule) for rule in sorted(wanted)}
     if reasons and all(reasons.values()):
@@ -317,98 +313,3 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
 def _only_creates(rule: str) -> bool:
     """Return whether every scenario of the rule creates runs."""
     return all(scenario.creates_runs for scenario in SCENARIOS if rule in scenario.rules)
-
-
-# The plan
-
-
-_MOST_RULES_NAMED: Final = 12
-"""Rules that a step of a plan names; of more it has their number."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
-    name: str
-    rules: tuple[str, ...]
-    cost: str
-
-    def __str__(self) -> str:
-        names = ", ".join(self.rules) or "no rule"
-        rules = names if len(self.rules) <= _MOST_RULES_NAMED else counted(len(self.rules), "rule")
-        return f"{self.name}: judges {rules}; {self.cost}"
-
-
-def plan(target: Target, rules: Collection[str] | None = None) -> list[PlannedStep]:
-    """Return the steps of a check in order, with the maximum cost of each. Sends nothing. Raises CouldNotCheck if the
-    flags allow no case of any of the rules.
-    """
-    wanted = _wanted(rules)
-    if target.second_token is None:
-        wanted -= RULES_OF_TWO_ORGANISATIONS
-    steps = []
-    judged = wanted & {"HTTP-LIMIT"}
-    most_runs = 0
-    undiscovered = CheckContext(target, Guard(target), deadline=0.0, may_create=target.may_write)
-    undiscovered.machines, undiscovered.pools = (
-        Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
-    )
-    _require_a_rule_to_judge(undiscovered, _wanted(rules))
-    scenarios = _ordered(target, wanted)
-    if undiscovered.is_live and target.may_write and FIRST_CREATE.name not in {scenario.name for scenario in scenarios}:
-        scenarios = [FIRST_CREATE, *scenarios]  # it is sent in any case
-    for scenario in scenarios:
-        fixed = LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
-        cases = [part for case in fixed for part in case.parts]
-        needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
-        if not cases and (undiscovered.is_live or needs_second):
-            continue
-        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules) - (set() if target.may_write else {"SECRET-LEAK"})
-        most_runs += _most_runs(target, scenario, cases)
-        if undiscovered.is_live:
-            judges = frozenset(rule for rule in judges if may_judge(undiscovered, scenario, rule))
-        steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), _cost(target, scenario, cases)))
-    for name, judges in parts_for(target, wanted):
-        steps.append(PlannedStep(name, _in_order(wanted & judges), "creates runs"))
-    judged = judged.union(*(step.rules for step in steps))
-    limits = _limits_in_words(target, undiscovered.guard.grace_s(target.budget.max_runs if target.may_write else 0))
-    if most_runs > target.budget.max_runs:
-        limits += (
-            f". A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"
-            " covers when their turn comes are not run, and the report says so"
-        )
-    return [*steps, PlannedStep("in all", tuple(sorted(judged)), limits)]
-
-
-def _limits_in_words(target: Target, grace_s: float) -> str:
-    budget = target.budget
-    runs = f"{budget.max_runs} runs" if target.may_write else "no run"
-    requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
-    rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
-    return (
-        f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; "
-        f"the guard sends nothing beyond that, except {after}"
-    )
-
-
-def _in_order(rules: Collection[str]) -> tuple[str, ...]:
-    return tuple(rule for rule in REGISTRY if rule in rules)
-
-
-def _cost(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> str:
-    """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
-
-    Cases that must be refused count too, since a faulty target may create runs for them.
-    """
-    if not cases:
-        creates = scenario.creates_runs and target.may_write
-        sent = "cases that depend on the target" if scenario.generated is None else "generated cases"
-        return f"{sent}, creates {'runs' if creates else 'none'}"
-    sent = counted(len(cases), "case")
-    runs = _most_runs(target, scenario, cases)
-    return f"{sent}, creates runs: {runs} at most" if runs else f"{sent}, creates none"
-
-
-def _most_runs(target: Target, scenario: Scenario[Any], cases: Sequence[Case]) -> int:
-    creates = scenario.creates_runs and target.may_write
-    return sum(max(1, case.expected_runs) for case in cases) if creates else 0

@@ -240,7 +240,7 @@ def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
     if app.settings.admin:
         # On every address: others may use the API, but not the control API.
         here = local != url_of(listener) and app.settings.admin_token is None
-        only = "  (from this machine only, without --admin-token)" if here else ""
+        only = "  (for this machine only; --admin-token TOKEN opens it to others)" if here else ""
         lines.append(f"  page       {local}{PAGE}{only}")
     lines.append(f"  reference  {local}/docs")
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"

@@ -112,7 +112,8 @@ BELOW = {
     "explore": {"core", "openapi", "oracle", "data", "guard", "engine", "rules"},
     "check": {"core", "openapi", "guard", "engine", "rules", "explore"},
     "replay": {"core", "guard", "engine", "rules", "explore"},
-    "cli": {"core", "openapi", "guard", "report", "rules", "check", "replay"},
+    "plan": {"core", "guard", "engine", "rules", "explore", "check"},
+    "cli": {"core", "openapi", "guard", "report", "rules", "check", "plan", "replay"},
 }
 
 

@@ -151,11 +151,10 @@ def check(context: click.Context, /, **flags: Any) -> None:
     target = target_from(flags)
     check_options = options_from(flags, rules)
     from contracts.check import check as check_rules
-    from contracts.check import plan
+    from contracts.plan import plan
 
     if flags["plan"]:
-        for step in plan(target, selected_rules(check_options, rules)):
-            click.echo(step)
+        click.echo(plan(target, selected_rules(check_options, rules)))
         return
     context.exit(_check(target, check_options, rules, check_rules))
 

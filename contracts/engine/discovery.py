@@ -382,7 +382,8 @@ class _Discovery:
 
 
 def _in_short(answer: Answer) -> str:
-    return f"{answer.status} {excerpt(answer.body)}"
+    is_html = (answer.header("content-type") or "").lower().startswith("text/html")
+    return f"{answer.status} with an HTML page" if is_html else f"{answer.status} {excerpt(answer.body)}"
 
 
 def _first_shown(answer: Answer) -> Mapping[str, Any] | None:

@@ -77,11 +77,11 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
     result, spent = report.result, report.result.spent
     left = "unknown" if spent.runs_left is None else f"{spent.runs_left:,}"
     facts = {
-        "findings": f"{len(report.main_findings):,}",
-        "rules": f"{len(result.rules):,}",
-        "requests": f"{spent.requests:,}",
-        "runs created": f"{spent.runs_created:,}",
-        "runs left": left,
+        _noun("finding", len(report.main_findings)): f"{len(report.main_findings):,}",
+        _noun("rule", len(result.rules)): f"{len(result.rules):,}",
+        _noun("request", spent.requests): f"{spent.requests:,}",
+        f"{_noun('run', spent.runs_created)} created": f"{spent.runs_created:,}",
+        f"{_noun('run', spent.runs_left or 0)} left": left,
         "seconds": f"{spent.seconds:.1f}",
     }
     yield f"<header>\n<h1>Contract of {_text(result.target)}</h1>"
@@ -95,6 +95,10 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
     )
     yield from (f"<p>{_with_code(note)}</p>" for note in result.notes)
     yield "</header>"
+
+
+def _noun(singular: str, number: int) -> str:
+    return singular if number == 1 else f"{singular}s"
 
 
 def _groups(report: Report) -> Iterator[str]:

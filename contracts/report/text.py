@@ -172,8 +172,11 @@ def _passed_in_words(result: CheckResult) -> str:
 
 
 def _missing_in_words(result: CheckResult) -> Iterator[str]:
-    """Yield what an incomplete check has not found out, apart from cases that were not tried."""
+    """Yield what an incomplete check has not found out."""
     skipped = sum(rule.makes_incomplete for rule in result.rules)
+    unfinished = sum(not scenario.finished for scenario in result.scenarios)
+    if unfinished and not result.judged_nothing:
+        yield f"{counted(unfinished, 'scenario', 'is', 'are')} unfinished"
     if result.judged_nothing:
         yield _JUDGED_NOTHING
     elif skipped:

@@ -66,7 +66,7 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
     metavar="MATCH=N",
     help="At least N requests match 'METHOD /path' (* and ** in it), an operationId, or *; repeatable.",
 )
-@click.option("--allow-empty", is_flag=True, help="A journal without any request is in order too; else it fails.")
+@click.option("--allow-empty", is_flag=True, help="Accept a journal without requests, which fails otherwise.")
 @click.option(
     "--admin-token",
     envvar=environment_variable("admin_token"),
@@ -99,11 +99,12 @@ def verify(
         client.check_mock()
         empty = _nothing_came(client)
         found = _wrong_requests(client, warnings=no_warnings, violations=no_violations)
+        too_low = [line for match, fewest in at_least if (line := _why_too_low(client, match, fewest)) is not None]
         wrong = [
             *([] if empty is None or allow_empty else [empty]),
             *_lines_of(found, warnings=no_warnings, violations=no_violations),
             *([] if found or client.complete else [_INCOMPLETE]),
-            *_check_counts(client, at_least),
+            *too_low,
         ]
     except NotReadable as error:
         click.echo(f"mockserver: {error}", err=True)
@@ -113,7 +114,8 @@ def verify(
     for line in wrong:
         click.echo(line)
     # Many requests may be listed above it, so the last line says how many.
-    failed = f"FAILED: {_number_of(len(found), 'request')}" if found else "FAILED"
+    counted = ", ".join(_number_of(len(each), noun) for each, noun in ((found, "request"), (too_low, "count")) if each)
+    failed = f"FAILED: {counted}" if counted else "FAILED"
     click.echo(failed if wrong else "OK")
     sys.exit(1 if wrong else 0)
 
@@ -151,18 +153,20 @@ def _lines_of(found: Sequence[Mapping[str, Any]], *, warnings: bool, violations:
             yield from (_line(f"  warning: {warning}") for warning in request["warnings"])
 
 
-def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:
-    for match, fewest in at_least:
-        try:
-            counted = client.count(match)
-        except NotAccepted as error:
-            raise NotAccepted(f"--at-least: {str(error).removeprefix('match: ')}") from error
-        if counted.count < fewest:
-            yield _line(f"{match}: {_number_of(counted.count, 'request')}, expected at least {fewest}")
-            if counted.hint is not None:
-                yield _line(f"  {counted.hint}")
-            if not counted.complete:
-                yield f"  {_INCOMPLETE}"
+def _why_too_low(client: JournalClient, match: str, fewest: int) -> str | None:
+    """Return what to print if fewer requests match; None if there are enough."""
+    try:
+        counted = client.count(match)
+    except NotAccepted as error:
+        raise NotAccepted(f"--at-least: {str(error).removeprefix('match: ')}") from error
+    if counted.count >= fewest:
+        return None
+    lines = [_line(f"{match}: {_number_of(counted.count, 'request')}, expected at least {fewest}")]
+    if counted.hint is not None:
+        lines.append(_line(f"  {counted.hint}"))
+    if not counted.complete:
+        lines.append(f"  {_INCOMPLETE}")
+    return "\n".join(lines)
 
 
 def _number_of(number: int, noun: str) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 import contracts.check
 from contracts.core.findings import CheckResult, Finding
-from contracts.core.target import Target
+from contracts.core.target import Budget, Target
 from contracts.guard import Guard
 from tests.standin.behaviour import Settings
 
 TOKENS = Settings().tokens
+LIVE = {"profile": "live", "budget": Budget.of("live"), "allow_writes": True, "clean_up": True}
+BASE = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
 
 
 class Enough(Exception):

@@ -1,4 +1,4 @@
-"""The plan of a check, and checks narrowed to a rule, against the stand-in."""
+"""Whole checks, and checks narrowed to a rule, against the stand-in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 import contracts.check
-from contracts.check import fuzz, plan
+from contracts.check import fuzz
 from contracts.cli.outcome import judge
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import (
@@ -41,8 +41,9 @@ from contracts.explore import exploration
 from contracts.guard import Guard, Refused
 from contracts.guard.bounds import BOUNDS
 from contracts.oracle.violation import Violation
+from contracts.plan import plan
 from contracts.rules import REGISTRY, SCENARIOS
-from tests.contracts.checks import TOKENS, checked, first_finding, guarded, target_at
+from tests.contracts.checks import BASE, LIVE, TOKENS, checked, first_finding, guarded, target_at
 from tests.contracts.report.samples import RESULT
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.client import W
@@ -80,95 +81,6 @@ def test_what_a_baseline_accepts_of_one_operation_does_not_cover_another() -> No
     assert {main.part_of, other.part_of} in ({"", main.fingerprint}, {"", other.fingerprint})
 
 
-def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> None:
-    steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"IDEM-REPLAY"})
-
-    assert any("IDEM-REPLAY" in step.rules for step in steps[:-1])
-    assert "100000 runs" in str(steps[-1])
-
-
-def test_a_plan_of_all_rules_counts_them_in_its_last_line() -> None:
-    in_all = plan(Target("http://127.0.0.1:9", "token", second_token="other", allow_writes=True))[-1]
-
-    assert str(in_all).startswith(f"in all: judges {len(REGISTRY)} rules; at most 100000 runs")
-
-
-def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first() -> None:
-    target = Target("http://127.0.0.1:9", "token", second_token="other", allow_writes=True)
-    steps = plan(target, {"SECRET-LEAK"})
-    names = [step.name for step in steps]
-
-    assert {scenario.name for scenario in SCENARIOS} <= set(names)
-    assert names[:4] == [scenario.name for scenario in ordered_by_telling() if "SECRET-LEAK" in scenario.rules][:4]
-    assert all("SECRET-LEAK" in step.rules for step in steps)
-
-
-def ordered_by_telling() -> list[Scenario]:
-    return sorted(SCENARIOS, key=lambda scenario: scenario.order)
-
-
-def test_a_plan_of_a_live_check_names_the_run_that_is_created_in_any_case() -> None:
-    settings = LIVE | {"base_request": BASE | {"count": 3}}
-    steps = {str(step) for step in plan(target_at("https://api.example.com", **settings), {"READ-UNKNOWN"})}
-
-    assert "the first create: judges no rule; 1 case, creates runs: 3 at most" in steps
-
-
-def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
-    steps = {
-        step.name: step.cost
-        for step in plan(Target("https://api.example.com", "token", allow_writes=True, profile="live"))
-    }
-
-    assert steps["unknown ids"] == "10 cases, creates none"
-    assert steps["idempotency keys repeated"] == "1 case, creates runs: 1 at most"
-    # Requests that should be refused, one by one: those a broken server could make runs of.
-    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["invalid requests"])
-
-
-def test_a_plan_without_writes_has_no_step_that_creates() -> None:
-    loopback = Target("http://127.0.0.1:9", "token", allow_writes=False)
-    for target in (Target("https://api.example.com", "token"), loopback):
-        steps = plan(target)
-
-        assert not any("creates runs" in str(step) for step in steps)
-        assert "at most no run" in str(steps[-1])
-
-
-LIVE = {"profile": "live", "budget": Budget.of("live"), "allow_writes": True, "clean_up": True}
-
-
-@pytest.mark.parametrize(
-    ("target", "after"),
-    [
-        (Target("http://127.0.0.1:9", "token"), "count what is left, 10 s at most"),
-        # 14 requests to clean up at all and 4 for each of 25 runs, at 5 a second, after the 30 s without a rate.
-        (Target("https://api.example.com", "t", **LIVE), "clean up, 52.8 s at most"),  # type: ignore[arg-type]
-    ],
-)
-def test_a_plan_says_how_long_the_check_goes_on_after_its_time(target: Target, after: str) -> None:
-    assert f"within 120 s; the guard sends nothing beyond that, except to {after}" in str(plan(target)[-1])
-
-
-def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_budget_is_less_than_all_cases() -> None:
-    base = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
-    settings = LIVE | {"base_request": base, "varied_fields": ("input_values",), "budget": Budget(25, 500, None)}
-    with serving() as url:
-        result = checked(url, **settings)
-
-    in_all = plan(target_at("http://127.0.0.1:9", **settings))[-1]
-    judged = {rule.id for rule in result.rules if rule.status == "passed"}
-    assert "BULK-COUNT" in judged
-    assert judged <= set(in_all.rules)
-    assert re.search(
-        r"at most 25 runs .* could create \d\d runs in all these cases: those that the budget no", in_all.cost
-    )
-
-
-def test_a_plan_creates_runs_on_a_loopback_address() -> None:
-    assert "at most 100000 runs" in str(plan(Target("http://127.0.0.1:9", "token"))[-1])
-
-
 def test_a_check_without_writes_creates_nothing_on_a_loopback_address() -> None:
     with serving() as url, guarded(url, allow_writes=False, max_time_s=30) as guard:
         result = contracts.check.check(guard.target, guard)
@@ -176,35 +88,6 @@ def test_a_check_without_writes_creates_nothing_on_a_loopback_address() -> None:
         assert not result.findings
         assert result.spent.runs_created == 0
         assert {exchange.request.method for exchange in guard.exchanges} <= {"GET", "HEAD", "OPTIONS"}
-
-
-def test_a_plan_names_in_all_only_rules_that_can_be_judged() -> None:
-    *steps, in_all = plan(Target("https://api.example.com", "token", profile="live"))
-
-    assert set(in_all.rules) == {rule for step in steps for rule in step.rules} | {"HTTP-LIMIT"}
-    assert "LIST-PAGE" in in_all.rules
-    assert "AUTH-REQUIRED" in in_all.rules
-    assert not {"ATTACHMENTS", "BULK-COUNT", "IDEM-REPLAY"}.intersection(in_all.rules)
-
-
-@pytest.mark.parametrize(("second_token", "is_judged"), [(None, False), ("other", True)])
-def test_a_plan_names_rules_of_two_organisations_only_with_a_second_token(
-    second_token: str | None, is_judged: bool
-) -> None:
-    for url, more in (("http://127.0.0.1:9", {}), ("https://api.example.com", {"profile": "live"})):
-        *steps, in_all = plan(Target(url, "token", second_token, allow_writes=True, **more))  # type: ignore[arg-type]
-
-        assert ({"AUTH-TENANT", "IDEM-SCOPE"} <= set(in_all.rules)) is is_judged
-        assert ("access by another organisation" in {step.name for step in steps}) is is_judged
-
-
-def test_a_plan_has_no_step_of_no_cases() -> None:
-    base = {"workflow_id": "10000000-0000-4000-8000-000000000004"}
-    live = Target("https://api.example.com", "token", profile="live", allow_writes=True, base_request=base)
-    costs = [step.cost for target in (live, Target("http://127.0.0.1:9", "token")) for step in plan(target)]
-
-    assert not [cost for cost in costs if cost.startswith("0 cases")]
-    assert "generated cases, creates runs" in costs
 
 
 @pytest.mark.matrix
@@ -664,7 +547,6 @@ def test_a_note_names_the_unfinished_scenarios_that_have_the_most_left() -> None
     assert contracts.check._names_of(many).endswith(", c2 (1 of 2 cases), and 2 more scenarios")
 
 
-BASE = {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 1, "input_values": {"name": "Ada"}}
 FILES = {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
 
 
@@ -787,7 +669,7 @@ def test_a_live_check_judges_each_rule_alone_that_it_judges_among_all_as_its_pla
         alone, planned = set(), set()
         for rule in REGISTRY:
             with contextlib.suppress(CouldNotCheck):
-                planned.update(plan(target_at(url, **settings), {rule})[-1].rules)
+                planned.update(plan(target_at(url, **settings), {rule}).rules)
             with contextlib.suppress(CouldNotCheck):
                 alone.update(each.id for each in checked(url, {rule}, **settings).rules if each.status == "passed")
 
@@ -828,12 +710,12 @@ def test_a_plan_without_writes_has_only_cases_that_are_sent_and_rules_that_are_j
                 raise
 
         monkeypatch.setattr(CaseContext, "send", sent)
-        steps = plan(guard.target)
+        planned = plan(guard.target).rules
         rules = contracts.check.check(guard.target, guard).rules
 
     assert refused == []
     judged = {rule.id for rule in rules if rule.status == "passed"}
-    assert judged == set(steps[-1].rules) - {"HTTP-LIMIT"}
+    assert judged == set(planned) - {"HTTP-LIMIT"}
     assert {"HTTP-METHOD", "READ-UNKNOWN"} <= judged
 
 
@@ -841,9 +723,9 @@ def test_a_check_that_sends_no_secret_and_creates_no_run_passes_no_rule_about_th
     settings = {"profile": "live", "allow_writes": False, "second_token": None}
     with serving() as url:
         rules = {rule.id: rule.status for rule in checked(url, **settings).rules}
-    in_all = plan(target_at("http://127.0.0.1:9", **settings))[-1]
+    planned = plan(target_at("http://127.0.0.1:9", **settings)).rules
 
     assert {rules["SECRET-LEAK"], rules["LIST-COMPLETE"]} == {"skipped"}
     assert rules["NO-5XX"] == "passed"
-    assert {rule for rule, status in rules.items() if status == "passed"} <= set(in_all.rules)
-    assert not {"SECRET-LEAK", "LIST-COMPLETE"}.intersection(in_all.rules)
+    assert {rule for rule, status in rules.items() if status == "passed"} <= set(planned)
+    assert not {"SECRET-LEAK", "LIST-COMPLETE"}.intersection(planned)

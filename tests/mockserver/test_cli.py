@@ -308,7 +308,7 @@ def test_where_it_listens_on_every_address_the_page_is_named_by_loopback():
         assert url.startswith("http://0.0.0.0:")
         page = _said_at_start(process)[0]
     assert page.startswith("  page       http://127.0.0.1:")
-    assert page.strip().endswith("/__admin/  (from this machine only, without --admin-token)")
+    assert page.strip().endswith("/__admin/  (for this machine only; --admin-token TOKEN opens it to others)")
     with serving("--host", "0.0.0.0", "--admin-token", "s3cret") as (process, _):
         assert _said_at_start(process)[0].strip().endswith("/__admin/")
 

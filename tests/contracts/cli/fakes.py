@@ -148,7 +148,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         return engine.judge(target)
 
     def plan(target, rules=None):
-        return [f"REQ-COUNT: at most 1001 runs on {target.url}"]
+        return f"REQ-COUNT: at most 1001 runs on {target.url}"
 
     def replay(target, guard, *, finding, rules=None, progress=None, on_finding=None):
         engine.replayed = finding
@@ -160,7 +160,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         return engine.cleaned
 
     _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
-    _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, plan=plan)
+    _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz)
+    _module(monkeypatch, "contracts.plan", plan=plan)
     _module(monkeypatch, "contracts.replay", replay=replay)
 
     def forget_journals(url):

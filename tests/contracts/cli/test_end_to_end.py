@@ -139,7 +139,7 @@ def test_a_plan_sends_nothing(contracts):
     status, out, err = contracts("check", "http://127.0.0.1:1", "--plan", "--rule", "BULK-COUNT")
     assert status == 0, err
     assert "BULK-COUNT" in out
-    assert "at most 100000 runs" in out
+    assert "at most 100,000 runs" in out
 
 
 def test_the_rules_are_listed_and_explained(contracts):

@@ -261,6 +261,10 @@ class CreatesAnswer(Standin):
         return Answer(self.status, {"detail": "maintenance"}, self.headers)
 
 
+class CreatesAnswerWithAPage(CreatesAnswer):
+    status, headers = 501, {"content-type": "text/html; charset=utf-8"}
+
+
 class CreatesAreRedirected(CreatesAnswer):
     status, headers = 302, {"location": "https://runs.example/v1/runs/bulk"}
 
@@ -269,6 +273,7 @@ class CreatesAreRedirected(CreatesAnswer):
     ("kind", "settings", "said"),
     [
         (CreatesAnswer, {}, r"\(503 .*; try again when the target is ready$"),
+        (CreatesAnswerWithAPage, {}, r"\(501 with an HTML page\); see its log"),
         (CreatesAreRedirected, {}, r"302 .*, Location: https://runs\.example/v1/runs/bulk\); give the URL that"),
         (None, {"budget": Budget(max_requests=3)}, r"3 of 3 are spent\); raise --max-requests$"),
         (None, {"budget": Budget(max_runs=0)}, r"0 of 0 are left\); raise --max-runs, or give --no-writes$"),

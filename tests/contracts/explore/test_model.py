@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from contracts.check import check, fuzz, plan
+from contracts.check import check, fuzz
 from contracts.core.findings import Finding
 from contracts.core.target import Target
 from contracts.engine.context import CaseContext
@@ -32,6 +32,7 @@ from contracts.explore.steps import (
     WriteStep,
 )
 from contracts.guard import Guard
+from contracts.plan import plan
 from contracts.rules import REGISTRY
 from contracts.rules.run_events import Event
 from tests.contracts.explore.runners import LONG_S, running, target_at
@@ -419,10 +420,10 @@ def test_a_fuzz_generates_sequences_in_rounds_where_nothing_else_is_generated(
 def test_sequences_are_planned_only_where_they_judge_something_and_runs_cost_nothing() -> None:
     local = Target("http://127.0.0.1:9", "token")
 
-    assert SEQUENCES.name in {step.name for step in plan(local, {"DELETE-GONE"})}
-    assert SEQUENCES.name not in {step.name for step in plan(local, {"AUTH-SCHEME"})}
+    assert SEQUENCES.name in {step.name for step in plan(local, {"DELETE-GONE"}).steps}
+    assert SEQUENCES.name not in {step.name for step in plan(local, {"AUTH-SCHEME"}).steps}
     assert SEQUENCES.name not in {
-        step.name for step in plan(Target("https://api.example.com", "token", profile="live"))
+        step.name for step in plan(Target("https://api.example.com", "token", profile="live")).steps
     }
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 import contracts.check
-from contracts.check import check, plan
+from contracts.check import check
 from contracts.core.target import Target
 from contracts.engine.runner import Runner
 from contracts.explore import schema_fuzz
 from contracts.guard import Guard
+from contracts.plan import plan
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.explore.runners import LONG_S, running, target_at
 from tests.standin import serving as standin_serving
@@ -126,7 +127,7 @@ def test_a_fault_that_only_a_sequence_of_requests_shows_is_sent_again_as_a_seque
 
 def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() -> None:
     def planned(target: Target, rules: set[str] | None = None) -> set[str]:
-        return {step.name for step in plan(target, rules)}
+        return {step.name for step in plan(target, rules).steps}
 
     local, remote = Target("http://127.0.0.1:9", "token"), "https://api.example.com"
 

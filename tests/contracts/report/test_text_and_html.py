@@ -411,6 +411,14 @@ def test_a_page_without_findings_has_the_table_of_rules_only():
     assert "Passed: nothing found" in page
 
 
+def test_an_incomplete_check_counts_the_unfinished_scenarios():
+    progress = tuple(ScenarioProgress("retries", done, 9, finished=done == 9) for done in (0, 3, 9))
+    rules = (RuleResult("AUTH-TENANT", "skipped", ""), RuleResult("A", "passed", ""))
+    result = samples.without_findings(verdict="incomplete", rules=rules, scenarios=progress)
+    said = "INCOMPLETE: nothing found, but 2 scenarios are unfinished, and 1 rule was not judged (see above)."
+    assert said in text(samples.report(result))
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [

@@ -83,7 +83,7 @@ def test_a_refusal_by_the_state_is_no_violation(url: str):
 def test_too_few_requests_fail(url: str):
     httpx.get(f"{url}/v1/machines", headers=AUTH)
     result = verify(url, "--at-least", "list_machines=2", "--at-least", "*=1")
-    assert (result.exit_code, result.stdout) == (1, "list_machines: 1 request, expected at least 2\nFAILED\n")
+    assert (result.exit_code, result.stdout) == (1, "list_machines: 1 request, expected at least 2\nFAILED: 1 count\n")
 
 
 def test_all_pages_of_the_journal_are_read(url: str, monkeypatch: pytest.MonkeyPatch):
@@ -104,7 +104,7 @@ def test_an_empty_journal_fails_whatever_is_checked(url: str, check: tuple[str, 
     result = verify(url, *check)
     assert result.exit_code == 1
     assert f"No request came to {url}" in result.stdout
-    assert result.stdout.endswith("FAILED\n")
+    assert result.stdout.endswith("FAILED: 1 count\n" if "--at-least" in check else "FAILED\n")
 
 
 def test_an_empty_journal_passes_if_that_is_allowed(url: str):
@@ -200,7 +200,7 @@ def test_a_match_that_no_operation_has_is_counted_with_a_hint(url: str):
         [
             "GET /v2/exports: 0 requests, expected at least 1",
             "  no operation has GET '/v2/exports'; only a request that the API refuses can match",
-            "FAILED",
+            "FAILED: 1 count",
         ],
     )
 
