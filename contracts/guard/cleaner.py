@@ -175,10 +175,8 @@ class Cleaner:
         return Left(frozenset((*listed, *not_gone)))
 
     def _left_on_shared_target(self, runs: Mapping[str, Authorizations]) -> Left:
-        """Return which of the runs a target has that others use too.
-
-        Reads, or lists, are not believed if they have denied a run that existed. A run is gone only if reads or lists
-        that are believed say so, and unknown if none do.
+        """Return which of the runs a target has that others use too. A run is gone only if reliable lists or reads do
+        not have it. If neither can say so, it is unknown whether it is left.
         """
         listed, listed_all = self._listed(runs)
         for pause_s in _LAGS_S:
@@ -187,15 +185,28 @@ class Cleaner:
             self.client.clock.sleep(pause_s)  # the list may lag behind
             listed, listed_all = self._listed(runs)
         by_read = self._exist_by_read(runs)
-        existed = self._found_by_read | self._found_by_delete | self._listed_before.keys()
-        reads_deny = not existed.isdisjoint(self._not_found - self._found_by_read)
-        # Only the lists of the two tokens are read, so only runs created with these can be missing in them.
-        listable = {run for run in existed & runs.keys() if all(each in CREDENTIALS for each in runs[run])}
-        lists_deny = self.lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
+        lists_are_reliable, reads_are_reliable = self._lists_are_reliable(runs), self._reads_are_reliable()
+
+        def is_gone(run: str) -> bool:
+            return (listed_all and lists_are_reliable) or (by_read[run] is False and reads_are_reliable)
+
         exist = {run for run in runs if by_read[run] or run in listed}
-        may_be_unlisted = not listed_all or lists_deny
-        unknown = {run for run in runs.keys() - exist if may_be_unlisted and (by_read[run] is None or reads_deny)}
-        return Left(frozenset(exist | unknown), frozenset(unknown), lists_are_reliable=not lists_deny)
+        unknown = {run for run in runs.keys() - exist if not is_gone(run)}
+        return Left(frozenset(exist | unknown), frozenset(unknown), lists_are_reliable=lists_are_reliable)
+
+    def _lists_are_reliable(self, runs: Mapping[str, Authorizations]) -> bool:
+        """Return whether the lists, if they were complete, had every run that is known to have existed."""
+        # Only the lists of the two tokens are read, so only runs created with these can be missing in them.
+        existed = {run for run in self._existed & runs.keys() if all(each in CREDENTIALS for each in runs[run])}
+        return not self.lists_lag and (not self._listed_all_before or existed <= self._listed_before.keys())
+
+    def _reads_are_reliable(self) -> bool:
+        """Return whether no read has answered 404 for a run that is known to have existed."""
+        return self._existed.isdisjoint(self._not_found - self._found_by_read)
+
+    @property
+    def _existed(self) -> set[str]:
+        return self._found_by_read | self._found_by_delete | self._listed_before.keys()
 
     def _listed(self, runs: Mapping[str, Authorizations]) -> tuple[dict[str, Run], bool]:
         """Return those of the runs that the lists contain, as list items, and whether all lists could be read."""
