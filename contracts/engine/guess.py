@@ -79,32 +79,43 @@ def _needed_places(
     by_place: Mapping[str, Differences], nearest: Sequence[Neighbour], of_failed: Differences
 ) -> list[str]:
     """Name the places that only the failing request has, or that are empty in the others."""
-    absent = [place for place, found in by_place.items() if all(difference.other is ABSENT for difference in found)]
-    emptied = [
+    needed = _absent_or_empty_in_others(by_place)
+    outermost = [
         place
-        for place, found in by_place.items()
-        if _is_emptied(found) and not any(_is_inside(place, one) or _is_inside(one, place) for one in absent)
+        for place in by_place
+        if place in needed and not any(place != other and _is_inside(place, other) for other in needed)
     ]
-    needed = [place for place in by_place if place in (*absent, *emptied)]
-    outer = [place for place in needed if not any(place != other and _is_inside(place, other) for other in needed)]
+    if len(outermost) > _MAX_NAMED:
+        return []
     compared = by_place.keys() - needed
     named = [
         place
-        for place in outer
+        for place in outermost
         if not any(_is_inside(other, place) for other in compared)  # what it contains matters
         and not _fails_without(place, of_failed)
     ]
-    if len(outer) > _MAX_NAMED or named == ["status"]:  # each status has another meaning, and one was tried
+    if named == ["status"]:  # each status has another meaning, and one was tried
         return []
-    requests = [place for place in named if isinstance(by_place[place][0].failing, ComparableRequest)]
-    parts = [_part_in_words(place, by_place[place][0].failing, of_failed) for place in named if place not in requests]
+    failing = {place: by_place[place][0].failing for place in named}
+    requests = [place for place in named if isinstance(failing[place], ComparableRequest)]
     words = [place for place in requests if not _is_sent_by(place, nearest)]
+    parts = [_part_in_words(place, failing[place], of_failed) for place in named if place not in requests]
     if parts:
         words.append(f"with {' and '.join(parts)}{' together' if len(parts) > 1 else ''}")
     return words
 
 
-def _is_emptied(differences: Differences) -> bool:
+def _absent_or_empty_in_others(by_place: Mapping[str, Differences]) -> set[str]:
+    """Return the places that all other requests lack, and, apart from these, those that are empty in them."""
+    absent = {place for place, found in by_place.items() if all(difference.other is ABSENT for difference in found)}
+    return absent | {
+        place
+        for place, found in by_place.items()
+        if _is_empty_in_others(found) and not any(_is_inside(place, one) or _is_inside(one, place) for one in absent)
+    }
+
+
+def _is_empty_in_others(differences: Differences) -> bool:
     failing = differences[0].failing
     is_value = failing is not ABSENT and failing not in _EMPTY
     return is_value and all(difference.other is ABSENT or difference.other in _EMPTY for difference in differences)
