@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 import contracts.check
-from contracts.core.findings import CheckResult
+from contracts.core.findings import CheckResult, Finding
 from contracts.explore import exploration
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
@@ -39,6 +39,11 @@ def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | No
         return checked(url, rules, max_time_s=240)
 
 
+def found_by_a_check(kind: type) -> Finding | None:
+    with serving(kind) as url, guarded(url, max_time_s=240) as guard:
+        return first_finding(guard)
+
+
 @pytest.mark.parametrize(
     ("kind", "scenario", "rule"),
     [
@@ -55,8 +60,10 @@ def test_the_scenario_finds_the_fault(
 ) -> None:
     only(scenario, monkeypatch)
 
-    with serving(kind) as url, guarded(url, max_time_s=240) as guard:
-        finding = first_finding(guard)
+    finding = found_by_a_check(kind)
+    if finding is None and any(one.attempts > 2 for one in contracts.check.SCENARIOS):
+        # What depends on chance may be missed once, as on a busy machine, but not twice.
+        finding = found_by_a_check(kind)
 
     assert finding is not None
     assert finding.rule == rule
