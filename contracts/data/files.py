@@ -21,6 +21,8 @@ UNSAFE_NAMES: Final = (
     *("\x00", "a\x00b", "a\nb", "a\r\nX: y", "\u202e", "\u200b", "a" * 300, "a" * 5000),
 )
 """A server may refuse them."""
+MARKED_NAME: Final = "contracts-«marker».txt"
+"""A name that only files of one case have, so that a list of attachments shows which of them were stored."""
 PATHS: Final = ("C:\\Temp\\a.txt", "/tmp/a.txt", "é/😀.txt", "%TEMP%\\a.txt", " a b ", "a//b/./c", "x" * 200)
 
 

@@ -379,7 +379,8 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     sessions = itertools.cycle((new_session, given_session))
     many_files = [file(f"{index}.txt", b"x") for index in range(20)]
     # A row for each file of each run takes more parameters than one statement of SQL may have.
-    yield AttachmentsCase(many_files, count=limits.LARGE_CREATE)
+    pools = {"pool_ids": ["«pool:0»"]} if check.pools.available else {}
+    yield AttachmentsCase(many_files, count=limits.LARGE_CREATE, fields=pools)
     for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (_ODD_FILES[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)

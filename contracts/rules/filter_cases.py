@@ -216,8 +216,12 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
     yield FilterCase(_different_creates(check, 12), pages, limits=[1], changes=CHANGE_KINDS)
     # While a run is active, it may get the status by itself and change the pages.
-    ended = [[Filter("status", "cancelled")], [Filter("status", "cancelled"), Filter("search", _WORD)]]
-    yield FilterCase([{"count": 5, "input_values": {"who": _WORD}}], ended, limits=[2], changes=(CANCEL_ALL,))
+    runs = {"count": 5, "input_values": {"who": _WORD}, "start_session": True}
+    runs |= {"machine_id": "«machine»"} if check.machines.available else {}
+    by_status = Filter("status", "cancelled")
+    others = [Filter("search", _WORD), *map(Filter, ("machine_id", "session_id", "workflow_id", "created_at_from"))]
+    ended = [[by_status], *([by_status, other] for other in others)]
+    yield FilterCase([runs], ended, limits=[2], changes=(CANCEL_ALL,))
     deep = [Filter("search", _SEARCHED_TEXTS["run_message_history"]), _DEEP]
     yield FilterCase([{"count": 3}], [deep], limits=[2], changes=(CANCEL_ALL, "run_message_history"))
     large = [{"count": 1, "input_values": inputs} for inputs in _LARGE_INPUTS]

@@ -21,6 +21,7 @@ from contracts.oracle.violation import Violation
 from contracts.rules import idempotency_cases as cases
 from contracts.rules.list_reads import list_own_runs, own_run_filters, require_no_new_runs
 from contracts.rules.run_events import RunCase, create_for
+from contracts.rules.stored_files import require_no_files
 from contracts.rules.writes import (
     LISTED_BY,
     WRITES_ON_A_RUN,
@@ -156,6 +157,7 @@ def _require_no_effect(context: CaseContext, case: cases.Conflict, first: CallRe
     names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
     filters, cause = own_run_filters(context, names), "a refused conflict creates runs"
     require_no_new_runs(context, filters, "IDEM-CONFLICT", cause, first, *refused, known=created_ids(first))
+    require_no_files(context, "IDEM-CONFLICT", "a refused conflict stores its files")
     if case.operation not in WRITES_ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))

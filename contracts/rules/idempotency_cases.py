@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.data import batches, file, in_turn_by_kind, limits, write_bodies
+from contracts.data.files import MARKED_NAME
 from contracts.data.write_bodies import ABSENT
 from contracts.engine import Case, CheckContext
 from contracts.openapi.schemas import body_properties
@@ -254,7 +255,7 @@ _FILE_PAIRS: Final[tuple[tuple[Any, Any], ...]] = tuple(
     for other in (
         *([one, file("b")] for one in (file(raw=b"two"), file("c"), file(target_path="x"))),
         *([file(cleanup_imports_after_run=True), file("b")], [file(), file("b", raw=b"other")]),
-        *([file()], [file(), file("b"), file("c")]),
+        *([file()], [file(), file("b"), file(MARKED_NAME)]),
     )
 )
 _FIRST, _LAST = write_bodies.minimal("create_run_chain", steps=2)["steps"]

@@ -7,47 +7,21 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import batches, file, write_bodies
-from contracts.data.limits import MAX_COUNT, MAX_LIMIT
-from contracts.engine import CallResult, CaseContext, CheckContext, Scenario
-from contracts.rules.list_reads import WHOLE_PAGE, items_of, total_of
+from contracts.data.files import MARKED_NAME
+from contracts.data.limits import MAX_COUNT
+from contracts.engine import CaseContext, CheckContext, Scenario
 from contracts.rules.refused_requests import run_refused
-from contracts.rules.writes import CHANGING_WRITES, Body, Writes, created_ids, offered_writes, optional_ids
+from contracts.rules.stored_files import require_no_files
+from contracts.rules.writes import CHANGING_WRITES, Body, Writes, offered_writes, optional_ids
 
 _UNKNOWN: Final = "«uuid»"
-_FILE: Final = "contracts-«marker».txt"
-_NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(_FILE)]}
+_NEW: Final = {"input_values": {"new": "«marker»"}, "file_inputs": [file(MARKED_NAME)]}
 """What a retry would change. A server that works step by step may find the unknown id after some of the changes."""
 
 
 def run_late_refusal(context: CaseContext, case: Writes) -> None:
     run_refused(context, case)
-    if context.check.offers("list_run_attachments") and "marker" in context.placeholders:
-        _check_no_files(context)
-
-
-def _check_no_files(context: CaseContext) -> None:
-    """Look for files of the refused writes among the first and the last attachments of all runs."""
-    name = context.fill(_FILE)
-    writes = [
-        CallResult.of(None, exchange)
-        for exchange in context.exchanges
-        if name.encode() in (exchange.request.body or b"")
-    ]
-    refused = [result for result in writes if result.refused]
-    accepted = {run_id for result in writes for run_id in created_ids(result)}
-    if not refused:
-        return
-    lists = [context.call("list_run_attachments", query=[WHOLE_PAGE])]
-    if (total := total_of(lists[0]) or 0) > MAX_LIMIT:
-        lists.append(context.call("list_run_attachments", query=[WHOLE_PAGE, ("skip", str(total - MAX_LIMIT))]))
-    for listed in lists:
-        left = [
-            attachment
-            for attachment in items_of(listed)
-            if attachment.get("filename") == name and attachment.get("run_id") not in accepted
-        ]
-        cause, expected = "a refused write stores its files", "no file of a refused request"
-        context.require(not left, "REQ-ATOMIC", cause, expected, *refused, listed, got=f"attachment {name}")
+    require_no_files(context, "REQ-ATOMIC", "a refused write stores its files")
 
 
 def late_refusal_cases(check: CheckContext) -> Iterator[Writes]:
@@ -78,10 +52,10 @@ def _bodies(operation: str, references: dict[str, Any]) -> Iterator[dict[str, An
         case "create_run_chain":
             # A server may create the runs of the first steps before it adds the shared inputs to them.
             marked = [step | {"inputs": {"own": "«marker»"}} for step in known["steps"]]
-            base = {"steps": marked, "shared_inputs": {"marker": "«marker»"}, "shared_file_inputs": [file(_FILE)]}
+            base = {"steps": marked, "shared_inputs": {"marker": "«marker»"}, "shared_file_inputs": [file(MARKED_NAME)]}
             yield base | {"steps": [*marked, known["steps"][0] | {"workflow_id": _UNKNOWN}]}
         case _:
-            base = known | {"input_values": {"marker": "«marker»"}, "file_inputs": [file(_FILE)]}
+            base = known | {"input_values": {"marker": "«marker»"}, "file_inputs": [file(MARKED_NAME)]}
             yield base | {"workflow_id": _UNKNOWN}
     allowed = write_bodies.FEATURES[operation]
     yield from (base | {name: value} for name, value in references.items() if name in allowed)

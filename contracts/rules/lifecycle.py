@@ -357,7 +357,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(session, change="delete ended")
         yield LifecycleCase(session, ends_first="delete", runs_after=3)
     # Many runs, so that rare final statuses and output files occur too.
-    yield LifecycleCase(_SECRETS, 40, change="delete ended")
+    alias = {"session_alias": "x"} if check.offers("create_run") else {}
+    yield LifecycleCase(_SECRETS | alias, 40, is_single=bool(alias), change="delete ended")
     yield LifecycleCase(session, 4, change="retry ended")
     yield from _cases_of_other_workflows(check)
     if check.sessions.accepts_any_id:

@@ -94,7 +94,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     if check.machines.available and check.pools.available:
         yield retry_case({"machine_id": "«machine:1»"}, fields={"pool_ids": ["«pool:0»"]})
     if check.pools.available:
-        yield retry_case(fields={"pool_ids": ["«pool:0»"]})
+        for body in ({}, nulls):
+            yield retry_case(body, fields={"pool_ids": ["«pool:0»"]})
         later = {"pool_ids": ["«pool:1»"], "file_inputs": [file("later.txt", b"later")]}
         yield RunCase({"pool_ids": ["«pool:0»"]}, events=(*retry_case(later).events, CANCEL, RETRY))
     if check.offers("create_run"):

@@ -21,6 +21,8 @@ _PAUSE_S: Final = 0.5
 @dataclass(frozen=True)
 class TotalsCase(Case):
     operation: str
+    filters: Query = ()
+    """Filters beside the parameter."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def run_totals(context: CaseContext, case: TotalsCase) -> None:
     for attempt in range(_TRIES):
         if attempt:
             context.wait(_PAUSE_S)
-        readings = [_read(context, case.operation, is_reversed=is_reversed) for is_reversed in (True, False)]
+        readings = [_read(context, case, is_reversed=is_reversed) for is_reversed in (True, False)]
         shown = min(readings, key=lambda reading: reading.is_right)
         if shown.is_right:
             break
@@ -50,12 +52,12 @@ def run_totals(context: CaseContext, case: TotalsCase) -> None:
     context.require(shown.is_right, "LIST-FILTER", cause, shown.expected, *shown.results, got=shown.got)
 
 
-def _read(context: CaseContext, operation: str, *, is_reversed: bool) -> _Reading:
+def _read(context: CaseContext, case: TotalsCase, *, is_reversed: bool) -> _Reading:
     """Read the list by each value, and the whole list before and after that, with one item of each."""
-    parameter, values = _VALUES[operation]
+    parameter, values = _VALUES[case.operation]
     in_order = values[::-1] if is_reversed else values
     queries: list[Query] = [[], *([(parameter, value)] for value in in_order), []]
-    results = [context.call(operation, query=[*query, ("limit", "1")]) for query in queries]
+    results = [context.call(case.operation, query=[*case.filters, *query, ("limit", "1")]) for query in queries]
     totals = [total for result in results if (total := total_of(result)) is not None]
     assume(len(totals) == len(results), "a list has no total")
     first, *parts, last = totals
@@ -69,8 +71,12 @@ def _read(context: CaseContext, operation: str, *, is_reversed: bool) -> _Readin
 
 
 def totals_cases(check: CheckContext) -> Iterator[TotalsCase]:
-    for operation in filter(check.offers, _VALUES):
-        yield from [TotalsCase(operation)] * check.target.shard[1]  # one for each shard
+    """Yield each list, and the runs of a known workflow, for which creates have been refused too."""
+    cases = [TotalsCase(operation) for operation in filter(check.offers, _VALUES)]
+    if check.offers("list_runs"):
+        cases += [TotalsCase("list_runs", (("workflow_id", known),)) for known in check.workflows.known[:1]]
+    for case in cases:
+        yield from [case] * check.target.shard[1]  # one for each shard
 
 
 SCENARIOS = (

@@ -396,3 +396,11 @@ class CancelOfAWaitingRunFreesTheMachine(WorksLong):
         is_taken = session is not None and session.current is not None and session.current.status == Status.RUNNING
         if status == Status.CANCELLED and is_taken:
             self.lifecycle.next_of(org, session, self.now(org))
+
+
+class FailedRunsLoseTheirAlias(Standin):
+    class Lifecycle(Lifecycle):
+        def finish(self, org, run, when):
+            super().finish(org, run, when)
+            if run.status == Status.TASK_FAILED:
+                run.session_alias = None

@@ -192,3 +192,15 @@ class ListedPoolsKeepTheirCount(Standin):
             counts = self.__dict__.setdefault("counts", {})
             item["machine_count"] = counts.setdefault(item["id"], item["machine_count"])
         return answer
+
+
+class PoolsOfTheFirst512Runs(Standin):
+    def pools_of(self, body, index, of):
+        return super().pools_of(body, index, of) if index < 512 else None
+
+
+class NullPoolsOfARetryClear(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if "pool_ids" in body.model_fields_set and body.pool_ids is None:
+            run.pool_ids = None

@@ -11,7 +11,7 @@ from typing import ClassVar
 from tests.contracts.rules.faults.combinations import raw_body
 from tests.contracts.rules.faults.lifecycles import WorksLong
 from tests.standin.behaviour import Answer, Problem, Standin
-from tests.standin.models import Status, WorkflowCreate
+from tests.standin.models import FileInput, Status, WorkflowCreate
 from tests.standin.store import TERMINAL
 
 
@@ -199,3 +199,18 @@ class SessionsOfTheClock(Standin):
         session = super().bulk_session(body)
         is_new = session is not None and body.session_id is None
         return str(uuid.uuid5(uuid.NAMESPACE_OID, str(int(time.time() * 100)))) if is_new else session
+
+
+class FilesOfConflictsStay(Standin):
+    """Files are stored before the key is looked up."""
+
+    async def once(self, call, handle):
+        try:
+            return await super().once(call, handle)
+        except Problem as problem:
+            files = raw_body(call).get("file_inputs") if problem.status == 409 and call.key else None
+            for sent in files or ():
+                run = next(iter(call.org.runs.values()))
+                made = self.attachment(call.org, run, FileInput.model_validate(sent))
+                call.org.attachments[made.id] = replace(made, run_id=str(uuid.uuid4()))
+            raise

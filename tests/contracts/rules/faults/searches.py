@@ -1,9 +1,9 @@
 """Faults of searches, and of filters together with them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
-from tests.standin.behaviour import Standin
-from tests.standin.variations import UnknownWorkflowRefused
+from tests.standin.behaviour import Problem, Standin
+from tests.standin.variations import UnknownMachineRefused, UnknownWorkflowRefused
 
 
 class DeepSearchEndsWithTheFirstPage(Standin):
@@ -60,3 +60,34 @@ class SessionsAreIndexedOnce(UnknownWorkflowRefused):
         if query.session_id and query.workflow_id and self.sessions.get(run.id) == query.session_id:
             query = query.model_copy(update={"session_id": run.session_id})
         return super().matches(run, query)
+
+
+class SkipIsDoubledByMachineAndStatus(Standin):
+    """The query of the index skips, and the page is cut once more."""
+
+    def page(self, found, query):
+        if query.skip and getattr(query, "machine_id", None) and query.status:
+            query = query.model_copy(update={"skip": 2 * query.skip})
+        return super().page(found, query)
+
+
+class RefusedCreatesCount(UnknownWorkflowRefused, UnknownMachineRefused):
+    """The counter of a workflow's runs is raised before the machine is looked up."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.refused_creates = Counter()
+
+    def check_exists(self, org, body):
+        try:
+            super().check_exists(org, body)
+        except Problem as problem:
+            if problem.status == 403:
+                self.refused_creates[str(getattr(body, "workflow_id", None))] += 1
+            raise
+
+    def total(self, call, found, query):
+        only_workflow = getattr(query, "workflow_id", None) and not query.status and not query.search
+        return super().total(call, found, query) + (
+            self.refused_creates[str(query.workflow_id)] if only_workflow else 0
+        )

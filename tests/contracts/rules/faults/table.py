@@ -37,6 +37,12 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (regressions.FilesOfConflictsStay, "idempotency keys with another body", "IDEM-CONFLICT"),
+    (pools.PoolsOfTheFirst512Runs, "attachments", "BULK-ECHO"),
+    (pools.NullPoolsOfARetryClear, "retries", "RETRY-RULES"),
+    (lifecycles.FailedRunsLoseTheirAlias, "lifecycles of runs", "READ-BACK"),
+    (searches.SkipIsDoubledByMachineAndStatus, "lists with filters", "LIST-PAGE"),
+    (searches.RefusedCreatesCount, (LATE, TOTALS), "LIST-FILTER"),
     (stores.TotalsEndAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
     (stores.LimitOfZeroIsNoLimit, (EACH, "invalid parameters"), "LIST-PAGE"),
     (stores.SkipEndsAt1000, MORE_THAN_A_PAGE, "LIST-PAGE"),
