@@ -13,6 +13,7 @@ from typing import Any
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
+from contracts.core.json_tree import is_json
 from contracts.core.target import Target
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
@@ -63,6 +64,9 @@ class _Discovery:
     def run(self) -> CheckContext:
         self._reach()
         check, target = self.check, self.target
+        offered = OfferedOperations(check, self._made_up_values, self._send, self._real_ids)
+        if not is_json(self._list_answer.body):
+            self._refuse_catch_all(offered)  # before anything is written: a site that is no API may act on a POST
         check.workflows = self._named_or_listed(target.named_workflow, "list_workflows")
         check.machines = self._named_or_listed(target.machine_id, "list_machines")
         check.pools = self._named_or_listed(target.pool_id, "list_pools")
@@ -71,7 +75,6 @@ class _Discovery:
         self._create_first_run()
         self._require_new_keys()
         self._try_made_up_ids()
-        offered = OfferedOperations(check, self._made_up_values, self._send, self._real_ids)
         offered.find_not_offered()
         self._require_runs_api(offered)
         check.first_run = None if self.first_run is None else self.first_run["id"]
@@ -237,13 +240,18 @@ class _Discovery:
         good = tuple(workflow for workflow in known[:8] if self._accepts({"workflow_id": workflow, "count": 1}))
         return good or known
 
-    def _accepts(self, body: dict[str, Any], *, key: str | None = None) -> bool:
-        """Return whether a bulk create with this body succeeds. One that is refused for overload is sent again."""
+    def _accepts(self, body: dict[str, Any]) -> bool:
+        """Return whether a bulk create with this body succeeds."""
+        answer = self._answer_to_create(body)
+        return answer is not None and accepts(answer)
+
+    def _answer_to_create(self, body: dict[str, Any], *, key: str | None = None) -> Answer | None:
+        """Return the answer to a bulk create. One that is refused for overload is sent again."""
         for _ in range(_TRIES):
             answer = self._send(request_for("bulk_create_runs", body=body, key=key))
             if answer is None or answer.status not in _OVERLOAD:
                 break
-        return answer is not None and accepts(answer)
+        return answer
 
     def _created(self, body: dict[str, Any]) -> Mapping[str, Any] | None:
         """Bulk create with this body and return the first run; None if there is none."""
@@ -291,17 +299,20 @@ class _Discovery:
         """
         if not self.check.may_create or self.check.is_live:
             return
-        key = self.check.made_up("key of discovery").uuid()
-        if not self._accepts_key(key) and self._accepts_key(str(uuid.uuid4())):
+        of_check = self._answer_to_key(self.check.made_up("key of discovery").uuid())
+        if of_check is None or not 400 <= of_check.status < 500:
+            return  # a target that gives no answer, or fails, says nothing about its keys
+        other = self._answer_to_key(str(uuid.uuid4()))
+        if other is not None and accepts(other):
             raise CouldNotCheck(
                 "the target knows the idempotency keys of this seed and salt from an earlier check; reset the target,"
                 " or give another --salt"
             )
 
-    def _accepts_key(self, key: str) -> bool:
-        """Return whether a create with this key succeeds. Its body holds the time, so it repeats no earlier create."""
+    def _answer_to_key(self, key: str) -> Answer | None:
+        """Return the answer to a create with this key. Its body holds the time, so it repeats no earlier create."""
         now = datetime.now(UTC).isoformat()
-        return self._accepts(self._plain_body() | {"input_values": {"sent_at": now}}, key=key)
+        return self._answer_to_create(self._plain_body() | {"input_values": {"sent_at": now}}, key=key)
 
     def _try_made_up_ids(self) -> None:
         check = self.check
@@ -347,13 +358,18 @@ class _Discovery:
 
     def _require_runs_api(self, offered: OfferedOperations) -> None:
         """Raises CouldNotCheck if no run was created, and no read is offered or all paths have the same answer."""
-        if self.first_run is None and accepts(self._list_answer) and offered.answers_any_path(self._list_answer):
-            content_type = excerpt(self._list_answer.header("content-type") or "without a Content-Type")
-            reason = f"GET /v1/runs answers {self._list_answer.status} {content_type}, as a path that does not exist"
-            raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
+        if self.first_run is None:
+            self._refuse_catch_all(offered)
         reads = {name for name, (method, _) in operations().items() if method == "GET"} - {"health_check"}
         if self.first_run is None and reads <= self.check.not_offered.keys():
             reason = f"GET /v1/runs answers {_in_short(self._list_answer)}"
+            raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
+
+    def _refuse_catch_all(self, offered: OfferedOperations) -> None:
+        """Raises CouldNotCheck if the list of runs is accepted, and a path that does not exist has the same answer."""
+        if accepts(self._list_answer) and offered.answers_any_path(self._list_answer):
+            content_type = excerpt(self._list_answer.header("content-type") or "without a Content-Type")
+            reason = f"GET /v1/runs answers {self._list_answer.status} {content_type}, as a path that does not exist"
             raise CouldNotCheck(f"there is no runs API ({reason}); {_CORRECT_URL}")
 
     def _real_ids(self, path: str) -> list[str]:

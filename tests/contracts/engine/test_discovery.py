@@ -125,6 +125,21 @@ def test_a_target_that_knows_the_keys_of_the_seed_and_salt_cannot_be_checked() -
             known(url, **other)
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_target_that_fails_once_with_a_key_is_not_said_to_know_it(status: int) -> None:
+    class FailsOnce(Standin):
+        """Fails until a second key comes."""
+
+        first_key: str | None = None
+
+        async def admit(self, call: Any) -> None:
+            self.first_key = self.first_key or call.key
+            if call.key and call.key == self.first_key:
+                raise Problem(status, "Try again.")
+
+    assert found(FailsOnce).first_run
+
+
 def test_a_target_that_refuses_all_keys_is_left_to_the_rules() -> None:
     class RefusesKeys(Standin):
         async def admit(self, call: Any) -> None:
@@ -243,7 +258,10 @@ PAGE: Any = '{"items": [], "total": 0, "skip": 0, "limit": 1}'
 def test_a_server_that_has_the_same_answer_for_every_path_has_no_runs_api(
     body: str, content_type: str, allow_writes: bool
 ) -> None:
+    methods = []
+
     async def answer(request: Any) -> Response:
+        methods.append(request.method)
         return Response(body, media_type=content_type)
 
     app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])])
@@ -252,6 +270,8 @@ def test_a_server_that_has_the_same_answer_for_every_path_has_no_runs_api(
         pytest.raises(CouldNotCheck, match=rf"no runs API \(GET /v1/runs answers 200 {content_type}.*correct the URL"),
     ):
         known(url, allow_writes=allow_writes)
+    # What is no API may act on a POST. An answer in JSON may come from one, so a create is tried there.
+    assert set(methods) == {"GET"} or (allow_writes and body == PAGE)
 
 
 class CreatesAnswer(Standin):
