@@ -22,7 +22,7 @@ from contracts.core.findings import (
 )
 from contracts.core.interrupts import first_interrupt_ignored
 from contracts.core.target import Target
-from contracts.engine import CheckContext, OutOfTime, Scenario
+from contracts.engine import CheckContext, Ids, OutOfTime, Scenario
 from contracts.engine.context import CREATE_RULES
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Runner
@@ -162,9 +162,31 @@ def ordered_scenarios(target: Target, wanted: Collection[str]) -> list[Scenario[
     return [s for s in chosen if target.may_write or not s.creates_runs]
 
 
-def _why_not_allowed(check: CheckContext, rule: str) -> str:
-    """Return why no case of a live check can judge the rule; empty if one can, or nothing may be created anyway."""
-    if not check.is_live or not check.target.may_write or rule in RULES_OF_EVERY_ANSWER:
+def undiscovered(target: Target) -> CheckContext:
+    """Return what is known of a target before anything is sent."""
+    check = CheckContext(target, Guard(target), deadline=0.0, may_create=target.may_write)
+    check.machines, check.pools = (
+        Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
+    )
+    return check
+
+
+def require_rules_to_judge(target: Target, rules: Collection[str] | None, required: Collection[str] = ()) -> None:
+    """Raises CouldNotCheck if the flags allow no case of any of the rules (None means all), or of a required one. Sends
+    nothing.
+    """
+    check = undiscovered(target)
+    require_a_rule_to_judge(check, wanted_rules(rules))
+    for rule in required:
+        if why := why_none_allowed(check, rule):
+            raise CouldNotCheck(f"{rule} is required, and cannot be judged: {why}")
+
+
+def why_none_allowed(check: CheckContext, rule: str) -> str:
+    """Return why the flags allow no case that can judge the rule; empty if they allow one."""
+    if not check.target.may_write:
+        return "nothing may be created without --allow-writes" if _only_creates(rule) else ""
+    if not check.is_live or rule in RULES_OF_EVERY_ANSWER:
         return ""
     scenarios = ordered_scenarios(check.target, {rule})
     return "" if any(may_judge(check, scenario, rule) for scenario in scenarios) else why_not_allowed(check, rule)
@@ -172,7 +194,7 @@ def _why_not_allowed(check: CheckContext, rule: str) -> str:
 
 def require_a_rule_to_judge(check: CheckContext, wanted: Collection[str]) -> None:
     """Raises CouldNotCheck if no case can judge any of the rules, before a run is created for nothing."""
-    reasons = {rule: _why_not_allowed(check, rule) for rule in sorted(wanted)}
+    reasons = {rule: why_none_allowed(check, rule) for rule in sorted(wanted)}
     if reasons and all(reasons.values()):
         of_rules = "; ".join(f"{rule} cannot be judged: {why}" for rule, why in reasons.items())
         raise CouldNotCheck(of_rules)
@@ -296,13 +318,11 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
         if stopped:
             return "not reached before the check stopped"
         return context.guard.why_no_request_left or "not reached in time"
-    if not context.may_create and _only_creates(rule):
-        if context.target.may_write:
-            return "the budget does not cover one run"
-        return "nothing may be created without --allow-writes"
+    if context.target.may_write and not context.may_create and _only_creates(rule):
+        return "the budget does not cover one run"
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in context.not_affordable):
         return "the budget does not cover its cases"
-    if not_allowed := _why_not_allowed(context, rule):
+    if not_allowed := why_none_allowed(context, rule):
         return not_allowed
     if field := CREATE_RULES.get(rule, ""):
         return f"no create with {field} was accepted"
@@ -311,5 +331,8 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
 
 
 def _only_creates(rule: str) -> bool:
-    """Return whether every scenario of the rule creates runs."""
-    return all(scenario.creates_runs for scenario in SCENARIOS if rule in scenario.rules)
+    """Return whether only scenarios that create runs judge the rule."""
+    if rule in RULES_OF_EVERY_ANSWER:
+        return rule == "SECRET-LEAK"  # a secret is in creates only
+    scenarios = [scenario for scenario in SCENARIOS if rule in scenario.rules]
+    return bool(scenarios) and all(scenario.creates_runs for scenario in scenarios)

@@ -4,12 +4,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.check import RULES_OF_EVERY_ANSWER, ordered_scenarios, require_a_rule_to_judge, wanted_rules
+from contracts.check import (
+    RULES_OF_EVERY_ANSWER,
+    ordered_scenarios,
+    require_rules_to_judge,
+    undiscovered,
+    wanted_rules,
+    why_none_allowed,
+)
 from contracts.core.counting import counted
 from contracts.core.target import Target
-from contracts.engine import Case, CheckContext, Ids, Scenario
+from contracts.engine import Case, Scenario
 from contracts.explore.exploration import parts_for
-from contracts.guard import Guard
 from contracts.rules import REGISTRY
 from contracts.rules.first_create import FIRST_CREATE
 from contracts.rules.live_cases import LIVE_CASES, RULES_OF_TWO_ORGANISATIONS, may_judge
@@ -53,29 +59,27 @@ def plan(target: Target, rules: Collection[str] | None = None) -> Plan:
         wanted -= RULES_OF_TWO_ORGANISATIONS
     steps = []
     judged = wanted & {"HTTP-LIMIT"}
-    undiscovered = CheckContext(target, Guard(target), deadline=0.0, may_create=target.may_write)
-    undiscovered.machines, undiscovered.pools = (
-        Ids(() if given is None else (given,)) for given in (target.machine_id, target.pool_id)
-    )
-    require_a_rule_to_judge(undiscovered, wanted_rules(rules))
+    require_rules_to_judge(target, rules)
+    check = undiscovered(target)
     scenarios = ordered_scenarios(target, wanted)
-    if undiscovered.is_live and target.may_write and FIRST_CREATE.name not in {scenario.name for scenario in scenarios}:
+    if check.is_live and target.may_write and FIRST_CREATE.name not in {scenario.name for scenario in scenarios}:
         scenarios = [FIRST_CREATE, *scenarios]  # it is sent in any case
     for scenario in scenarios:
-        fixed = LIVE_CASES[scenario.name](undiscovered) if undiscovered.is_live else scenario.cases(undiscovered)
+        fixed = LIVE_CASES[scenario.name](check) if check.is_live else scenario.cases(check)
         cases = [part for case in fixed for part in case.parts]
         needs_second = target.second_token is None and not RULES_OF_TWO_ORGANISATIONS.isdisjoint(scenario.rules)
-        if not cases and (undiscovered.is_live or needs_second):
+        if not cases and (check.is_live or needs_second):
             continue
-        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules) - (set() if target.may_write else {"SECRET-LEAK"})
-        if undiscovered.is_live:
-            judges = frozenset(rule for rule in judges if may_judge(undiscovered, scenario, rule))
+        judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        judges = frozenset(rule for rule in judges if not why_none_allowed(check, rule))
+        if check.is_live:
+            judges = frozenset(rule for rule in judges if may_judge(check, scenario, rule))
         runs = _most_runs(target, scenario, cases)
         steps.append(PlannedStep(scenario.name, _in_order(wanted & judges), len(cases) or None, runs))
     for name, judges in parts_for(target, wanted):
         steps.append(PlannedStep(name, _in_order(wanted & judges), None, None))
     judged = judged.union(*(step.rules for step in steps))
-    grace_s = undiscovered.guard.grace_s(target.budget.max_runs if target.may_write else 0)
+    grace_s = check.guard.grace_s(target.budget.max_runs if target.may_write else 0)
     most_runs = sum(step.runs or 0 for step in steps)
     return Plan(tuple(steps), _in_order(judged), _limits_in_words(target, grace_s, most_runs))
 
@@ -96,11 +100,10 @@ def _limits_in_words(target: Target, grace_s: float, most_runs: int) -> str:
     most = budget.max_requests
     requests = "any number of requests" if most is None else f"at most {counted(most, 'request')}"
     rate = "" if budget.rate is None else f", {budget.rate:g}/s"
-    after = f"to {'clean up' if target.clean_up else 'count what is left'}, {grace_s:g} s at most"
-    words = (
-        f"The check creates {runs} and sends {requests}{rate}, within {target.max_time_s:g} s. "
-        f"The guard sends nothing beyond that, except {after}."
-    )
+    words = f"The check creates {runs} and sends {requests}{rate}, within {target.max_time_s:g} s."
+    if target.may_write:
+        afterwards = "cleans up" if target.clean_up else "counts what is left"
+        words += f" Afterwards it {afterwards}, for {grace_s:g} s at most."
     if most_runs > budget.max_runs:
         words += (
             f" A faulty server could create {most_runs:,} runs in all these cases: those that the budget no longer"

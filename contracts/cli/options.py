@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from contracts.cli.option_types import DURATION, FILE, ID, RATE, REPORT, SHARD
-from contracts.cli.writes import base_request_from, fields_to_vary, require_named_workflow
+from contracts.cli.writes import base_request_from, fields_to_vary, require_affordable_creates, require_named_workflow
 from contracts.core.findings import Rule
 from contracts.core.target import DEFAULT_MAX_TIME_S, Budget, Profile, Target, is_loopback
 from contracts.report import FORMATS
@@ -246,6 +246,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         shard=flags.get("shard") or (1, 1),
     )
     require_named_workflow(target)
+    require_affordable_creates(target)
     return target
 
 

@@ -287,10 +287,16 @@ def _named(runs: Sequence[str]) -> str:
 
 
 def prepare(target: Target, check_options: CheckOptions, rules: Mapping[str, Rule]) -> None:
-    """Check the second token, the report paths and the baseline, and open the example database, before the first
-    request. Raises click.UsageError if one of these fails.
+    """Check the second token, what the flags allow, the report paths and the baseline, and open the example database,
+    before the first request. Raises click.UsageError if one of these fails.
     """
+    from contracts.check import require_rules_to_judge
+
     require_second_token(target, check_options, rules)
+    try:
+        require_rules_to_judge(target, selected_rules(check_options, rules), check_options.required)
+    except CouldNotCheck as error:
+        raise click.UsageError(f"{error}.") from error
     require_writable(check_options.reports)
     if check_options.baseline is not None:
         _check_baseline(check_options.baseline, rules, may_be_missing=check_options.update_baseline)

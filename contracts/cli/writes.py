@@ -60,6 +60,16 @@ def require_named_workflow(target: Target) -> None:
         )
 
 
+def require_affordable_creates(target: Target) -> None:
+    """Raises click.UsageError if a live check could not create the runs of the base request even once."""
+    count = (target.base_request or {}).get("count", 1)
+    if target.profile == "live" and target.may_write and isinstance(count, int) and count > target.budget.max_runs > 0:
+        raise click.UsageError(
+            f"The request of --base-request creates {count:,} runs, and --max-runs is {target.budget.max_runs:,}: write"
+            f' "count": 1 in its file, or give --max-runs {count}.'
+        )
+
+
 def _fields(*operations: str) -> list[str]:
     return list(dict.fromkeys(name for each in operations for name in body_properties(each)))
 

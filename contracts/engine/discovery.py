@@ -162,9 +162,7 @@ class _Discovery:
         check = self.check
         if not self.target.may_write:
             check.may_create = False
-            check.note(
-                "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."
-            )
+            check.note("Nothing was created, since nothing may be without --allow-writes: other rules were checked.")
             return
         if check.is_live:
             self._create_live_run()

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 import contracts.check
-from contracts.check import fuzz
+from contracts.check import fuzz, require_rules_to_judge
 from contracts.cli.outcome import judge
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import (
@@ -29,7 +29,7 @@ from contracts.core.findings import (
     RuleResult,
     ScenarioProgress,
 )
-from contracts.core.target import Budget, Target
+from contracts.core.target import Budget, Profile, Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -591,6 +591,19 @@ def test_a_rule_that_the_flags_allow_no_case_of_is_refused_before_anything_is_cr
 
         assert str(refused.value) == str(not_planned.value) == f"{rule} cannot be judged: {why}"
         assert {exchange.request.method for exchange in guard.exchanges} == {"GET"}
+
+
+@pytest.mark.parametrize("profile", ["full", "live"])
+@pytest.mark.parametrize("rule", ["BULK-COUNT", "SECRET-LEAK"])
+def test_a_rule_about_creates_is_refused_where_nothing_may_be_created(profile: Profile, rule: str) -> None:
+    target = Target("http://127.0.0.1:9", "token", profile=profile, allow_writes=False)
+
+    for refuse in (require_rules_to_judge, plan):
+        with pytest.raises(CouldNotCheck, match=f"^{rule} cannot be judged: nothing may be created without --allow-wr"):
+            refuse(target, {rule})
+    with pytest.raises(CouldNotCheck, match=f"^{rule} is required, and cannot be judged: nothing may be created"):
+        require_rules_to_judge(target, None, [rule])
+    require_rules_to_judge(target, {"NO-5XX", "HTTP-LIMIT", rule}, ["NO-5XX", "HTTP-LIMIT", "READ-UNKNOWN"])
 
 
 def test_a_rule_that_cannot_be_judged_does_not_keep_others_from_it() -> None:

@@ -91,18 +91,19 @@ def test_a_plan_without_writes_has_no_step_that_creates() -> None:
 
         assert {step.runs for step in planned.steps} == {0}
         assert "creates no runs" in planned.limits
+        assert "Afterwards" not in planned.limits
 
 
 @pytest.mark.parametrize(
     ("target", "after"),
     [
-        (Target("http://127.0.0.1:9", "token"), "count what is left, 10 s at most"),
+        (Target("http://127.0.0.1:9", "token"), "counts what is left, for 10 s"),
         # 14 requests to clean up at all and 4 for each of 25 runs, at 5 a second, after the 30 s without a rate.
-        (Target("https://api.example.com", "t", **LIVE), "clean up, 52.8 s at most"),  # type: ignore[arg-type]
+        (Target("https://api.example.com", "t", **LIVE), "cleans up, for 52.8 s"),  # type: ignore[arg-type]
     ],
 )
 def test_a_plan_says_how_long_the_check_goes_on_after_its_time(target: Target, after: str) -> None:
-    assert f"within 120 s. The guard sends nothing beyond that, except to {after}." in plan(target).limits
+    assert f"within 120 s. Afterwards it {after} at most." in plan(target).limits
 
 
 def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_budget_is_less_than_all_cases() -> None:

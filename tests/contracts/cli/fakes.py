@@ -160,7 +160,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         return engine.cleaned
 
     _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
-    _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz)
+    _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, require_rules_to_judge=lambda *args: None)
     _module(monkeypatch, "contracts.plan", plan=plan)
     _module(monkeypatch, "contracts.replay", replay=replay)
 

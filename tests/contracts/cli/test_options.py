@@ -196,6 +196,13 @@ def test_writes_on_a_deployment_need_a_workflow_that_is_named(check, engine, tmp
     assert engine.targets == []
 
 
+def test_a_base_request_of_more_runs_than_the_budget_has_is_refused(check, engine, tmp_path):
+    base = ("--allow-writes", "--base-request", written(tmp_path, {"workflow_id": W, "count": 30}))
+    told = refused(check, *base, url="https://api.example.com")
+    assert 'creates 30 runs, and --max-runs is 25: write "count": 1 in its file, or give --max-runs 30' in told
+    assert check(*base, "--max-runs", 30, url="https://api.example.com")[0] == 0
+
+
 def test_a_workflow_is_named_by_a_flag_or_in_the_base_request(check, engine, tmp_path):
     for named in (("--workflow-id", W), ("--base-request", written(tmp_path, {"workflow_id": W.upper()}))):
         assert check("--allow-writes", *named, url="https://api.example.com")[0] == 0
