@@ -119,9 +119,13 @@ def _checked(
     Raises CheckInterrupted with the result until then if KeyboardInterrupt ends the check.
     """
     deadline = time.monotonic() + target.max_time_s
-    context = discover(
-        target, guard, deadline=deadline, before_creates=lambda check: require_a_rule_to_judge(check, wanted)
-    )
+
+    def before_creates(check: CheckContext) -> None:
+        require_a_rule_to_judge(check, wanted)
+        progress(Progress("finding out what the target offers"))
+
+    progress(Progress("waiting for the first answer"))
+    context = discover(target, guard, deadline=deadline, before_creates=before_creates)
 
     def on_wanted(finding: Finding) -> bool | None:
         return on_finding(finding) if finding.rule in wanted else None  # a scenario may judge other rules too

@@ -110,7 +110,9 @@ _TARGET_FLAGS = (
     ),
     option("--vary", multiple=True, help="Field of the base request that may be varied; repeatable."),
     option(
-        "--clean-up/--no-clean-up", default=None, help="Cancel and delete the created runs. Default: off; live: on."
+        "--clean-up/--no-clean-up",
+        default=None,
+        help="Cancel and delete the created runs. Default: off. A live check always does.",
     ),
     option(
         "--leave-runs",

@@ -217,7 +217,6 @@ class _CheckRun:
 def _next_step(problem: str) -> str:
     """Return what the user can do about a problem; empty if the message of the engine says it, or nothing is known."""
     for start, step in (
-        ("no answer", "start the server, or correct the URL"),
         ("the second token is refused", "give a valid one with --second-token, or none"),
         ("the token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
         ("the target kept answering the first request with 429", "raise its rate limit, or try again later"),
@@ -236,8 +235,12 @@ def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -
     if check_options.baseline is not None:
         baseline = Baseline.from_path(check_options.baseline)
         if check_options.update_baseline and result.verdict != "could_not_check":
+            accepted = len(baseline.accepted)
             baseline = baseline.updated(result.findings, today)
             baseline.write(check_options.baseline)
+            added = counted(len(baseline.accepted) - accepted, "finding")
+            note = f"{added} added to {check_options.baseline}: write there why each is accepted."
+            result = dataclasses.replace(result, notes=(*result.notes, note))
         result = baseline.apply(result, today)
     return judge(result, required=check_options.required, fail_on_incomplete=check_options.fail_on_incomplete)
 

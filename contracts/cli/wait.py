@@ -22,7 +22,12 @@ def wait_for(
     """Wait until the target answers with any status. Sends no token. `tell` is called with a message if it does not
     answer at once. Raises CouldNotCheck if no answer came within `for_s` seconds.
     """
-    from contracts.guard.upstream import Lost, Upstream, proxy_for  # needs the packages of the extra
+    from contracts.guard.upstream import (
+        Lost,
+        Upstream,
+        proxy_for,
+        step_without_answer,
+    )  # needs the packages of the extra
 
     upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url))
     end = monotonic() + for_s
@@ -34,7 +39,8 @@ def wait_for(
             if not isinstance(outcome, Lost):
                 return
             if monotonic() + _PAUSE_S > end:
-                raise CouldNotCheck(f"no answer from {target.url} within {for_s:g} s ({outcome.reason})")
+                step = step_without_answer(target.url, reached=outcome.reached)
+                raise CouldNotCheck(f"no answer from {target.url} within {for_s:g} s ({outcome.reason}): {step}")
             if not announced:
                 tell(f"Waiting for {target.url} to answer, {for_s:g} s at most ({outcome.reason}).")
                 announced = True

@@ -225,10 +225,13 @@ class Spent:
     runs_created: int
     runs_left: int | None
     seconds: float
+    throttled: int = 0
+    """How many requests were answered with 429. Each was sent again after a wait, so many of them make a check slow."""
 
     @property
     def sent(self) -> str:
-        return f"{counted(self.requests, 'request')}, {counted(self.runs_created, 'run')} created"
+        throttled = f" ({self.throttled:,} answered 429)" if self.throttled else ""
+        return f"{counted(self.requests, 'request')}{throttled}, {counted(self.runs_created, 'run')} created"
 
     @property
     def in_words(self) -> str:

@@ -20,8 +20,9 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.offered_operations import OfferedOperations
 from contracts.engine.request_building import request_for
 from contracts.engine.unreported_runs import kind_of
-from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
+from contracts.guard import Guard, NoAnswer, NotAllowed, NotDelivered, OutOfBudget, Refused
 from contracts.guard.created import created_by
+from contracts.guard.upstream import step_without_answer
 from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import is_uuid, operations
 from contracts.oracle import accepts
@@ -114,7 +115,8 @@ class _Discovery:
         try:
             answer = self.check.guard.send(request).answer
         except NoAnswer as error:
-            raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
+            step = step_without_answer(self.target.url, reached=not isinstance(error, NotDelivered))
+            raise CouldNotCheck(f"no answer from {self.target.url}: {error}: {step}") from None
         except Refused as error:
             raise CouldNotCheck(f"the first request was not sent: {error}") from None
         if answer.status == 429:

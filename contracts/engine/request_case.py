@@ -20,10 +20,13 @@ from contracts.oracle import read_request
 class RequestCase(Case):
     """`json` is the decoded body, `text` a body that is not JSON, decoded as latin-1. Without both, there is no body.
     `query` is the query string if it has the usual form and each parameter has a name; otherwise `path` contains it.
+    `token` is that of the check, if the request has one. It has no default, so that shrinking keeps it: in a finding,
+    "without a token" would look like the cause.
     """
 
     method: str
     path: str
+    token: str | None
     headers: Headers = ()
     json: Any = UNREAD
     text: str | None = None
@@ -35,7 +38,9 @@ class RequestCase(Case):
         query = tuple(parse_qsl(text, keep_blank_values=True))
         if _written(query) != text or not all(name for name, _ in query):
             path, query = request.path, ()
-        case = cls(request.method, path, request.headers, query=query)
+        token = request.header("Authorization") if request.has_own_token else None
+        headers = request.headers if token is None else request.with_header("Authorization", None).headers
+        case = cls(request.method, path, token, headers, query=query)
         if request.body is None:
             return case
         try:
@@ -47,7 +52,8 @@ class RequestCase(Case):
         """Return the request, its placeholders replaced by `fill`; None if shrinking has left an incomplete header."""
         if not all(len(pair) == 2 and pair[0] for pair in (*self.headers, *self.query)):
             return None
-        headers = tuple((name, str(fill(value))) for name, value in self.headers)
+        own = () if self.token is None else (("Authorization", self.token),)
+        headers = (*own, *((name, str(fill(value))) for name, value in self.headers))
         body = None if self.text is None else self.text.encode("latin-1")
         if self.json is not UNREAD:
             body = encode(fill(self.json))

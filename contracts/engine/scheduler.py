@@ -47,14 +47,14 @@ time, and more on a busier machine."""
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The part of a check that is running, and how many of all parts are done."""
+    """The scenario that is running, and how many batches of cases of all scenarios are done."""
 
     step: str
     done: int = 0
     total: int = 0
 
     def __str__(self) -> str:
-        return f"{self.step} ({self.done} of {self.total} parts done)" if self.total else self.step
+        return f"{self.step} ({self.done} of {self.total} batches of cases done)" if self.total else self.step
 
 
 def _share(scenario: Scenario[Any], number: int) -> float:

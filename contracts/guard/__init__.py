@@ -3,7 +3,7 @@
 from contracts.guard.admitted_request import RequestKind
 from contracts.guard.guard import Guard
 from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals, forget_journals
-from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
+from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, NotOwned, OutOfBudget, Refused
 from contracts.guard.unreported_run_detector import UnreportedRuns
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Guard",
     "NoAnswer",
     "NotAllowed",
+    "NotDelivered",
     "NotOwned",
     "OutOfBudget",
     "Refused",

@@ -15,6 +15,7 @@ class ExchangeLog:
 
     bounds: Bounds
     throttled: list[Exchange] = field(default_factory=list)
+    throttled_count: int = 0
     _exchanges: deque[Exchange] = field(default_factory=deque)
     _recorded_bytes: int = 0
     _skipped: dict[str, None] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class ExchangeLog:
 
     def add_throttled(self, exchange: Exchange) -> None:
         with self._lock:
+            self.throttled_count += 1
             if len(self.throttled) < self.bounds.throttled and _size(exchange) <= self.bounds.throttled_bytes:
                 self.throttled.append(exchange)
 

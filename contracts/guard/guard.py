@@ -130,7 +130,8 @@ class Guard:
     @property
     def spent(self) -> Spent:
         seconds = self._clock.monotonic() - self._started
-        return Spent(self._account.requests, len(self.ownership.runs), self._runs_left, round(seconds, 3))
+        runs, throttled = len(self.ownership.runs), self.log.throttled_count
+        return Spent(self._account.requests, runs, self._runs_left, round(seconds, 3), throttled)
 
     @property
     def proxy(self) -> Proxy:

@@ -59,7 +59,7 @@ _INTENT_KEYS: Final = {
 }
 """The fields of `Intent`, by their key in the line of an intent. A field with an empty value is left out."""
 
-IN_USE: Final = "is in use by a check that is running"
+IN_USE: Final = "is in use by a check that is running: its runs are not counted"
 """Why a journal cannot be used, if its check cleans up itself."""
 OTHER: Final = "other"
 """The credentials of a run created with neither of the two tokens: with no authorization or with a made-up one."""

@@ -1,6 +1,7 @@
 """Cleans up after checks that crashed or did not clean up, using their journals."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +75,11 @@ def clean_up_journals(
     cleanup = _LaterCleanup(given_tokens, ca_bundle, clock or Clock(), on_begin, url_is_named=url is not None)
     report = cleanup.report
     directory = journal_dir or default_directory()
-    if directory.exists() and not directory.is_dir():
+    is_named = "CONTRACTS_JOURNAL_DIR" in os.environ
+    if not directory.is_dir() and (directory.exists() or is_named):
         report.unclear += 1
-        report.problems.append(f"{directory} is not a folder: correct CONTRACTS_JOURNAL_DIR")
+        what = f"{directory} is not a folder" if directory.exists() else f"there is no folder {directory}"
+        report.problems.append(f"{what}: correct CONTRACTS_JOURNAL_DIR")
     origin = None if url is None else Target(url, token).origin
     if origin is not None:
         report.elsewhere += other_origins(directory, origin)
@@ -164,11 +167,10 @@ class _LaterCleanup:
         report.possibly_left[:] = likely_first((*report.possibly_left, *done.found.possible))
         if done.unclear is not None:
             report.unclear += 1
-            if client.no_list is None:
-                report.problems.append(f"{journal.path.name}: {done.unclear}")
-            else:  # once for all journals, since none can be cleaned up
-                forget = f"`contracts cleanup {record.origin} --forget` discards the journals of these creates"
-                report.problems.append(f"{record.origin}: {done.unclear}. {forget}")
+            # Without a list, one line for all journals, since none can be cleaned up.
+            where = journal.path.name if client.no_list is None else record.origin
+            forget = f"`contracts cleanup {record.origin} --forget` discards the journals of these creates"
+            report.problems.append(f"{where}: {done.unclear}. If there is nothing to clean up there, {forget}")
         return True
 
     @contextlib.contextmanager

@@ -277,6 +277,14 @@ def proxy_for(url: str) -> str | None:
     return proxy
 
 
+def step_without_answer(url: str, *, reached: bool) -> str:
+    """Return what the user can do about a target that gives no answer. `reached`: it took the request."""
+    if reached:
+        return "it took the request, so see its log"
+    proxy = "" if proxy_for(url) is None else ", or HTTPS_PROXY, through which it is reached"
+    return f"start the server, or correct the URL{proxy}"
+
+
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_bundle)

@@ -23,11 +23,12 @@ from tests.contracts.report import samples
 from tests.standin.behaviour import Standin
 from tests.standin.serving import serving
 
-AUTHORIZED = (("Authorization", TOKEN), ("Content-Type", "application/json"))
+TYPE = ("Content-Type", "application/json")
 BULK = RequestCase(
     "POST",
     "/v1/runs/bulk",
-    AUTHORIZED,
+    TOKEN,
+    (TYPE,),
     json={"workflow_id": "11111111-2222-4333-8444-555555555555", "count": 1, "input_values": {"a": 1}},
 )
 
@@ -131,7 +132,7 @@ def test_a_report_of_another_version_is_not_judged(healthy):
         (RECORDED, RecordedCase((BULK,))),
         (
             RECORDED,
-            RecordedCase((dataclasses.replace(BULK, headers=(*AUTHORIZED, ("Idempotency-Key", "«key»"))),), BULK),
+            RecordedCase((dataclasses.replace(BULK, headers=(TYPE, ("Idempotency-Key", "«key»"))),), BULK),
         ),
         (SINGLE_REQUEST, BULK),
     ],
@@ -154,7 +155,9 @@ def test_a_fault_that_was_found_on_an_existing_run_is_not_called_gone(healthy):
 
 def test_a_finding_that_cannot_be_judged_is_not_called_gone(healthy):
     """The case asks for a list only, which says nothing about BULK-ECHO."""
-    case = json.dumps({"$type": "contracts.engine.request_case.RequestCase", "method": "GET", "path": "/v1/runs"})
+    case = json.dumps(
+        {"$type": "contracts.engine.request_case.RequestCase", "method": "GET", "path": "/v1/runs", "token": None}
+    )
     assert refusal(healthy, finding_by("alone", case)) == "nothing that was sent could be judged by BULK-ECHO"
 
 
@@ -165,7 +168,10 @@ def test_a_saved_finding_says_why_a_request_got_no_answer(tmp_path):
 
 def test_requests_are_not_sent_again_after_an_answer_that_the_report_has_only_in_part(healthy, tmp_path):
     """Its ids cannot be replaced by new ones in the later requests."""
-    read = Exchange(Request("GET", "/v1/runs", AUTHORIZED), Answer(200, (), b'{"items": "%s"}' % (b"x" * 300_000)))
+    read = Exchange(
+        Request("GET", "/v1/runs", (("Authorization", TOKEN), TYPE)),
+        Answer(200, (), b'{"items": "%s"}' % (b"x" * 300_000)),
+    )
     short = dataclasses.replace(read, answer=Answer(200, (), b"{}"))
     found = finding_by(SINGLE_REQUEST.name, dedup_key="a key")
     for exchanges, is_sent in ((read, short), False), ((short, read), True):
@@ -182,7 +188,7 @@ def test_requests_are_not_sent_again_after_an_answer_that_the_report_has_only_in
 
 def test_nothing_is_created_on_a_deployment_without_leave(healthy, monkeypatch):
     case = {"$type": "contracts.engine.request_case.RequestCase", "method": "POST", "path": "/v1/runs/bulk"}
-    case["headers"] = {"$tuple": [{"$tuple": ["Authorization", "Bearer $TOKEN"]}]}
+    case["token"] = "Bearer $TOKEN"
     case["json"] = {"workflow_id": "11111111-2222-4333-8444-555555555555", "count": 1}
     sent = []
     real_send = Guard.send

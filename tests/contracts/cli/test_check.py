@@ -93,14 +93,14 @@ def test_a_check_that_ran_out_of_time_says_so_though_every_rule_was_judged(check
 
 
 def test_a_target_that_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_path):
-    engine.answer = CouldNotCheck("no answer from http://127.0.0.1:4010:\n refused")
+    engine.answer = CouldNotCheck("a create gets no answer:\n lost")
     status, out, err = check("--report", f"json={tmp_path / 'out.json'}")
     assert (status, out) == (2, "")
-    assert err == "Error: no answer from http://127.0.0.1:4010: refused: start the server, or correct the URL\n"
+    assert err == "Error: a create gets no answer: lost: see the log of the target\n"
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["verdict"] == "could_not_check"
     assert {rule["status"] for rule in report["rules"]} == {"skipped"}
-    assert report["notes"] == ["no answer from http://127.0.0.1:4010: refused"]
+    assert report["notes"] == ["a create gets no answer: lost"]
 
 
 def test_a_token_that_the_server_returns_is_not_shown(check, engine):
@@ -348,7 +348,9 @@ def test_an_acceptance_that_expired_counts_no_more(check, engine, tmp_path):
 def test_updating_the_baseline_accepts_the_findings_from_then_on(check, engine, tmp_path):
     engine.answer = fakes.result(fakes.finding())
     baseline = tmp_path / "baseline.yaml"
-    assert check("--baseline", baseline, "--update-baseline")[0] == 0
+    status, out, _ = check("--baseline", baseline, "--update-baseline")
+    assert status == 0
+    assert f"1 finding added to {baseline}: write there why each is accepted." in out
     (entry,) = yaml.safe_load(baseline.read_text())["accepted"]
     assert entry == {
         "fingerprint": fakes.finding().fingerprint,

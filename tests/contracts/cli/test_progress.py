@@ -79,7 +79,7 @@ def test_the_block_is_redrawn_in_place_and_gone_at_the_end(screen):
     screen.write("$ contracts check\n")
     with ProgressDisplay("http://127.0.0.1:4010", 120.0, now=clock) as progress:
         progress.begin(lambda: cost[0])
-        progress.show_step("creates of every count (1 of 80 parts done)")
+        progress.show_step("creates of every count (1 of 80 batches of cases done)")
         clock.now_s += 60
         cost[0] = spent(12_345, 6_789)
         for rule, cause in (("BULK-ECHO", "one"), ("AUTH-TENANT", "one"), ("BULK-ECHO", "two"), ("BULK-ECHO", "two")):
@@ -90,7 +90,7 @@ def test_the_block_is_redrawn_in_place_and_gone_at_the_end(screen):
             "  time   " + "█" * 15 + "░" * 15 + " 1:00 of at most 2:00",
             "  sent   12,345 requests, 6,789 runs created",
             "  found  2 BULK-ECHO, 1 AUTH-TENANT",
-            "  now    creates of every count (1 of 80 parts done)",
+            "  now    creates of every count (1 of 80 batches of cases done)",
         ]
     assert screen.shown == ["$ contracts check"]
 
@@ -189,3 +189,7 @@ def test_when_the_time_is_over_it_says_what_is_going_on(screen):
         assert screen.shown[-1] == "  now    finishing the last cases"
         progress.show_end("cleaning up")
         assert screen.shown[-1] == "  now    cleaning up"
+
+
+def test_requests_that_were_answered_429_are_counted_since_they_make_a_check_slow():
+    assert Spent(52, 1, None, 25.0, throttled=26).sent == "52 requests (26 answered 429), 1 run created"

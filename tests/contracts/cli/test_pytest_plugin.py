@@ -143,7 +143,7 @@ def test_without_a_target_there_is_one_skipped_test_that_says_so(run, engine):
     ("reason", "message"),
     [
         ("the token is refused: 401", "the token is refused: 401: give a valid one with --token or CONTRACTS_TOKEN"),
-        (f"no answer from {URL}: refused", f"no answer from {URL}: refused: start the server, or correct the URL"),
+        ("a create gets no answer: lost", "a create gets no answer: lost: see the log of the target"),
     ],
 )
 def test_a_target_that_cannot_be_checked_ends_the_session_with_one_message(run, engine, reason, message, workers):

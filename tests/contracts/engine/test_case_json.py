@@ -41,17 +41,17 @@ def test_every_case_of_a_scenario_is_restored(check, scenario):
 @settings(max_examples=60, deadline=None)
 @given(body=JSON)
 def test_a_request_with_any_body_is_restored(body):
-    case = RequestCase("POST", "/v1/runs", (("Idempotency-Key", "k"),), json=body)
+    case = RequestCase("POST", "/v1/runs", None, (("Idempotency-Key", "k"),), json=body)
     text = case_to_json(case)
     assert repr(case_from_json(text)) == repr(case)
     json.loads(text, parse_constant=pytest.fail)  # NaN and Infinity are no JSON
 
 
 def test_values_that_json_lacks_are_restored():
-    case = RequestCase("POST", "/v1/runs", json={"a": math.inf, "b": -0.0, "c": 10**5000, "d": [("x",), []]})
+    case = RequestCase("POST", "/v1/runs", None, json={"a": math.inf, "b": -0.0, "c": 10**5000, "d": [("x",), []]})
     assert repr(case_from_json(case_to_json(case)).json["b"]) == "-0.0"
     assert case_from_json(case_to_json(case)) == case
-    assert case_from_json(case_to_json(RequestCase("GET", "/v1/runs", json=UNREAD))).json is UNREAD
+    assert case_from_json(case_to_json(RequestCase("GET", "/v1/runs", None, json=UNREAD))).json is UNREAD
     assert case_from_json(case_to_json(Create("create-1", {}, 3))) == Create("create-1", {}, 3)
 
 
@@ -77,4 +77,4 @@ def test_a_case_that_is_nested_too_deeply_is_not_recorded():
     body = []
     for _ in range(5000):
         body = [body]
-    assert list(reproduction_of("alone", RequestCase("POST", "/v1/runs", json=body), ())) == []
+    assert list(reproduction_of("alone", RequestCase("POST", "/v1/runs", None, json=body), ())) == []

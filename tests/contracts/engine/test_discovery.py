@@ -18,6 +18,7 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget, Target
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
+from contracts.guard.upstream import step_without_answer
 from tests.contracts.checks import TOKENS, guarded
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.client import UNKNOWN, M, W
@@ -61,8 +62,24 @@ def test_a_server_that_is_not_there_cannot_be_checked() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    with pytest.raises(CouldNotCheck, match=f"no answer from {url}"):
+    with pytest.raises(CouldNotCheck, match=rf"no answer from {url}: .*: start the server, or correct the URL$"):
         known(url, max_time_s=2)
+
+
+def test_a_server_that_takes_requests_and_does_not_answer_is_told_from_one_that_is_not_there() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(CouldNotCheck, match=r"no answer in time: it took the request, so see its log$"):
+            known(url, max_time_s=1)
+
+
+def test_the_proxy_is_named_where_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+
+    assert "HTTPS_PROXY" in step_without_answer("https://api.example.com", reached=False)
+    assert "HTTPS_PROXY" not in step_without_answer("http://api.example.com", reached=False)
 
 
 @pytest.mark.parametrize(

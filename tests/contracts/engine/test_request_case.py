@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.core.exchange import Request
+from contracts.core.exchange import TOKEN, Request
 from contracts.engine.request_case import RequestCase
 from contracts.engine.shrink import shrink
 
@@ -45,3 +45,14 @@ def test_parameters_that_do_not_matter_are_left_out() -> None:
 
     assert small is not None
     assert small.path == "/v1/runs?skip="
+
+
+def test_the_token_is_not_left_out_and_another_authorization_is() -> None:
+    headers = (("Accept", "*/*"), ("Authorization", TOKEN), ("X-Trace", "1"))
+    case = RequestCase.from_request(Request("GET", "/v1/runs?skip=1", headers, None))
+    basic = RequestCase.from_request(Request("GET", "/v1/runs", (("Authorization", "Basic dTpw"),), None))
+
+    (shrunk, small) = (shrink(each, lambda one: True, tries=60).to_request() for each in (case, basic))
+
+    assert shrunk == Request("GET", "/v1/runs", (("Authorization", TOKEN),), None)
+    assert small == Request("GET", "/v1/runs", (), None)

@@ -556,7 +556,7 @@ def test_a_case_that_was_cut_down_to_no_request_is_not_sent(headers: Any) -> Non
     def reply(request: Request) -> tuple[int, Any]:
         raise AssertionError(request)
 
-    run_alone(CaseContext(world_of(reply)), RequestCase("POST", "/v1/runs", headers, json={}))
+    run_alone(CaseContext(world_of(reply)), RequestCase("POST", "/v1/runs", None, headers, json={}))
 
 
 @pytest.mark.parametrize(("authorization", "is_judged"), [(TOKEN, True), (None, False), ("Bearer nobody", False)])
@@ -747,10 +747,9 @@ def test_a_finding_shows_the_nearest_request_that_is_answered_rightly_and_guesse
 
     (finding,) = runner.findings
     assert finding.summary == (
-        'POST /v1/runs/bulk without a token with {"count": 501}: 500 {}; expected no 5xx, whatever is sent '
-        "(only with count above 500?)"
+        'POST /v1/runs/bulk with {"count": 501}: 500 {}; expected no 5xx, whatever is sent (only with count above 500?)'
     )
-    assert finding.neighbour == 'POST /v1/runs/bulk without a token with {"count": 500}: 201 with 500 created runs'
+    assert finding.neighbour == 'POST /v1/runs/bulk with {"count": 500}: 201 with 500 created runs'
 
 
 def test_a_guess_does_not_name_a_value_if_others_failed_before_shrinking() -> None:

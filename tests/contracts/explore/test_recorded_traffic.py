@@ -207,7 +207,7 @@ def test_a_sequence_begins_with_the_create_of_the_run_that_it_is_about() -> None
 
     assert case.create is not None
     assert case.run == 1
-    assert case.create.headers == (("Authorization", TOKEN), ("Idempotency-Key", "«key:0»"), JSON)
+    assert (case.create.token, case.create.headers) == (TOKEN, (("Idempotency-Key", "«key:0»"), JSON))
     assert case.create.json["sensitive_input_values"] == {"pin": "«secret»", "list": ["«secret»!", 1]}
     assert [(each.method, each.path, each.query) for each in case.requests] == [
         ("PATCH", "/v1/runs/«run»", ()),
@@ -236,13 +236,14 @@ def test_a_row_repeats_no_idempotency_key_that_was_recorded() -> None:
 CREATE = RequestCase(
     "POST",
     "/v1/runs/bulk",
-    (("Authorization", TOKEN), JSON, ("Idempotency-Key", "«key»")),
+    TOKEN,
+    (JSON, ("Idempotency-Key", "«key»")),
     json={"workflow_id": "«workflow»", "count": 2, "file_inputs": [{"filename": "a", "content": "YQ=="}]},
 )
 
 
 def step(method: str, path: str, **more: Any) -> RequestCase:
-    return RequestCase(method, path, (("Authorization", TOKEN),), **more)
+    return RequestCase(method, path, TOKEN, **more)
 
 
 def told_again(defect: str | None, case: RecordedCase, folder: Path) -> tuple[str, list[int]]:
@@ -274,7 +275,7 @@ def test_a_recorded_case_is_sent_again_with_a_run_of_its_own(tmp_path: Path) -> 
 
 
 def test_half_a_header_is_not_sent(tmp_path: Path) -> None:
-    shrunk: Any = RequestCase("GET", "/v1/runs", (("a",),))  # type: ignore[arg-type]
+    shrunk: Any = RequestCase("GET", "/v1/runs", None, (("a",),))  # type: ignore[arg-type]
 
     assert told_again(None, RecordedCase((shrunk,), CREATE), tmp_path) == ("", [201])
 

@@ -183,6 +183,18 @@ def test_a_journal_directory_that_is_a_file_is_a_problem(tmp_path: Path) -> None
     path.touch()
     report = clean_up_journals(None, token=FIRST, journal_dir=path)
     assert report.problems == [f"{path} is not a folder: correct CONTRACTS_JOURNAL_DIR"]
+
+
+def test_a_folder_of_journals_that_is_named_and_not_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", str(tmp_path / "misspelled"))
+    report = clean_up_journals(None, token="t")
+    assert (report.unclear, report.problems) == (
+        1,
+        [f"there is no folder {tmp_path / 'misspelled'}: correct CONTRACTS_JOURNAL_DIR"],
+    )
+    monkeypatch.delenv("CONTRACTS_JOURNAL_DIR")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of a user who has made no check"))
+    assert clean_up_journals(None, token="t").problems == []
     assert report.unclear == 1
 
 
