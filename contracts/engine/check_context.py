@@ -60,6 +60,8 @@ class CheckContext:
     """The create of that run in a live check, until a case judges it."""
     first_runs: dict[int, list[Any]] = field(default_factory=dict)
     """Runs created at the start of the check, by the number of their case. They are judged again at the end."""
+    first_runs_updated: set[int] = field(default_factory=set)
+    """The cases one of whose runs was updated at the end."""
     first_keys: dict[str, tuple[Request, CallResult]] = field(default_factory=dict)
     """By operation: the first request with an idempotency key, and its result. It is sent again at the end."""
     foreign_run: str | None = None

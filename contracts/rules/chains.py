@@ -246,6 +246,9 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
         yield ChainCase({"steps": steps}, reads_all=True)
         yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0} | same_names}, reads_all=True)
     yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": inputs}, reads_all=True)
+    empty = {"text": "", "no": False, "zero": 0, "list": [], "object": {}}  # a server may take them for no value
+    steps = [plain_step | {"inputs": empty}, plain_step]
+    yield ChainCase({"steps": steps, "shared_inputs": dict.fromkeys(empty, "shared")}, reads_all=True)
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
         yield ChainCase({"steps": [alike] * 3}, times=2, reads_all=True)
     files = [file(), file("b.bin", bytes(range(256)))]

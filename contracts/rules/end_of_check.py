@@ -72,6 +72,8 @@ class LastRunsCase(Case):
 def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     """Read and list the runs, read their files, and update one that has ended: none of them may be lost or changed."""
     runs: list[TrackedRun] = context.check.first_runs.get(case.number, [])
+    if case.number in context.check.first_runs_updated and context.only is None:
+        return  # the requests that repeated a finding may have changed them otherwise than the models know
     for run in runs:
         run.context = context
         run.read()
@@ -85,6 +87,7 @@ def check_runs_again(context: CaseContext, case: LastRunsCase) -> None:
     reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known_violations)
     for run in runs[-1:] if reads_right else ():
         if run.known.has_ended and context.check.offers("update_run"):
+            context.check.first_runs_updated.add(case.number)
             run.update({"output_data": {"late": True}})
             run.read()
 
@@ -169,7 +172,7 @@ def _find_forgotten_key(context: CaseContext) -> list[CallResult] | None:
 
 def _repeat_after(context: CaseContext, others: int) -> list[CallResult]:
     """Send a write with a new key, writes with that many other keys, and the first write again."""
-    key = f"{context.placeholder('key')}-{others}"
+    key = f"{context.placeholder('key')}-{len(context.exchanges)}"
     request = keyed_request(context, "bulk_create_runs", simple_body("bulk_create_runs"), key)
     first = send_first(context, request, "bulk_create_runs")
     between = _send_other_keys(context, others, key)

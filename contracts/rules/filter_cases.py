@@ -340,6 +340,8 @@ def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         few["machine_id"] = "«machine:5»"
     queries = [[Filter("search", "«marker:1»")], [Filter("search", "«marker:2»")]]
     queries += [[Filter(name, create=1)] for name in ("created_at_from", "created_at_to")]
+    queries += [[Filter("workflow_id")], [Filter("machine_id")]]
+    machine = {"machine_id": "«machine:6»"} if check.machines.accepts_any_id else {}
     session = {}
     if check.sessions.accepts_any_id and isolating_filter(check) != "session_id":
         session = {"session_id": "«session:5»"}
@@ -349,7 +351,7 @@ def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         (DEFAULT_LIMIT + 1, DEFAULT_LIMIT + 1, [MAX_LIMIT, DEFAULT_LIMIT, 50]),
         (LARGE_CREATE, DEFAULT_LIMIT + 1, [MAX_LIMIT, MAX_LIMIT // 2]),
     ):
-        many = {"count": count, "input_values": {"who": "«marker:1»"}}
+        many = {"count": count, "input_values": {"who": "«marker:1»"}} | machine
         yield FilterCase([many, few, {"count": others} | session], queries, limits)
 
 

@@ -78,7 +78,8 @@ def page(tables: Sequence[Table], picture: str) -> str:
         f"`make bench` wrote this page on {datetime.now(UTC):%Y-%m-%d}: {machine()}. The servers and the load ran on "
         "the same machine, the mock with its journal and its control API. Each row is measured in turns with what it "
         "is compared with. The ratio is the median of the rounds; *rounds* is the smallest and the largest. Compare "
-        "ratios, not absolute numbers. Not every goal is reached: [performance.md](performance.md) shows where the time goes.",
+        "ratios, not absolute numbers. Not every goal is reached: [performance.md](performance.md) shows where "
+        "the time goes.",
         f"![ratios to a bare Starlette route]({picture})",
     ]
     for table in tables:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,7 +19,7 @@ from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.plain_texts import unclear
 from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, rewrites, stores
-from tests.contracts.rules.faults.table import ALL_RUNS, FAULTS, KEYS, LATE, SLOW, VALUES, WINDOWS
+from tests.contracts.rules.faults.table import ALL_RUNS, FAULTS, KEPT, KEYS, LATE, SLOW, VALUES, WINDOWS
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.models import RunCreate
@@ -144,6 +146,54 @@ def test_lists_of_all_runs_that_another_client_changes_meanwhile_are_not_judged(
 
     assert not result.findings
     assert not result.unstable
+
+
+class UpdatesLeakSecrets(Standin):
+    """The answer to the last update of an ended run has the secrets of all runs."""
+
+    def update_run(self, call: Any, run_id: str, body: Any) -> Any:
+        answer = super().update_run(call, run_id, body)
+        if "late" in (body.output_data or {}):
+            return replace(answer, headers={"x-debug": json.dumps(list(call.org.vault.values()))})
+        return answer
+
+
+def test_an_update_whose_answer_leaks_a_secret_is_known_when_the_run_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only(KEPT, monkeypatch)
+
+    result = result_of(UpdatesLeakSecrets)
+
+    assert {finding.rule for finding in result.findings} == {"SECRET-LEAK"}
+
+
+class KeysOfTheLast400Writes(requests.KeysOfTheLastFiftyWrites):
+    kept = 400
+
+
+def test_a_key_that_is_forgotten_is_not_said_to_repeat_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(KEYS, monkeypatch)
+
+    result = result_of(KeysOfTheLast400Writes)
+
+    assert {finding.rule for finding in result.findings} == {"IDEM-REPLAY"}
+
+
+class PagesOverlap(Standin):
+    """The second page of 1000 begins two runs early, so that two runs are on two pages, and two on none."""
+
+    def page(self, found: Any, query: Any) -> Any:
+        page = super().page(found, query)
+        return page if query.skip < 1000 else [*found[998:1000], *page[2:]]
+
+
+def test_pages_that_overlap_are_not_said_to_lose_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(("creates with each feature", "all runs listed"), monkeypatch)
+
+    result = result_of(PagesOverlap)
+
+    assert {finding.rule for finding in result.findings} == {"LIST-PAGE"}
 
 
 @pytest.mark.matrix

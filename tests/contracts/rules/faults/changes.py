@@ -430,3 +430,12 @@ class RetriesThatSucceedShowTheOldError(Standin):
         return (
             shown | {"error": self.errors[run.id]} if run.status == Status.SUCCESS and run.id in self.errors else shown
         )
+
+
+class EmptyValuesOfStepsAreNone(Standin):
+    """A step's value takes the place of the shared one unless it is an empty text, false or 0."""
+
+    def merged(self, shared, own):
+        merged = super().merged(shared, own)
+        no_value = [name for name, value in (own or {}).items() if value in ("", False) and name in (shared or {})]
+        return merged and merged | {name: shared[name] for name in no_value}

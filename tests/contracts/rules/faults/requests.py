@@ -273,9 +273,11 @@ class FilesOfRefusedCreatesStay(Standin):
 
 
 class KeysOfTheLastFiftyWrites(Standin):
+    kept = 50
+
     async def once(self, call, handle):
         keys = self.keys_of(call)
-        while len(keys) > 50:
+        while len(keys) > self.kept:
             del keys[next(iter(keys))]
         return await super().once(call, handle)
 

@@ -91,3 +91,22 @@ class RefusedCreatesCount(UnknownWorkflowRefused, UnknownMachineRefused):
         return super().total(call, found, query) + (
             self.refused_creates[str(query.workflow_id)] if only_workflow else 0
         )
+
+
+class LateRunsAreNotIndexed(UnknownWorkflowRefused):
+    """A create is indexed by workflow in batches, and the index takes the first one only. Workflows must exist, so that
+    the check finds its runs by a search, and not by a workflow of their own.
+    """
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.late = set()
+
+    def run_made(self, call, body, index, of, session_id, created_at):
+        run = super().run_made(call, body, index, of, session_id, created_at)
+        if index >= 256:
+            self.late.add(run.id)
+        return run
+
+    def matches(self, run, query):
+        return super().matches(run, query) and not (query.workflow_id and run.id in self.late)

@@ -37,6 +37,8 @@ SLOW = {WINDOWS, "lists with filters", "lists with filters combined", "lifecycle
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (combinations.TooManyParameters, EACH, "NO-5XX"),
+    (searches.LateRunsAreNotIndexed, "large lists with filters", "LIST-FILTER"),
+    (changes.EmptyValuesOfStepsAreNone, "chains", "CHAIN-RULES"),
     (regressions.FilesOfConflictsStay, "idempotency keys with another body", "IDEM-CONFLICT"),
     (pools.PoolsOfTheFirst512Runs, "attachments", "BULK-ECHO"),
     (pools.NullPoolsOfARetryClear, "retries", "RETRY-RULES"),
