@@ -42,7 +42,7 @@ class Entry:
     answer_headers: Sequence[tuple[bytes, bytes]] = ()
     answer = b""
     answer_bytes: int | None = None
-    """None if they were not counted."""
+    """None until the last part of an answer in parts is sent, and if the client has left before."""
     answered_at: float | None = None
     reason: str | None = None
     """Why the request was refused."""
@@ -68,16 +68,20 @@ class Entry:
         self.query: bytes = scope["query_string"]
         self.headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
 
-    def answered(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
-        """`body` is None if it is sent in parts; `status` is None if the connection ended without an answer."""
+    def answered(
+        self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes, *, is_whole: bool = True
+    ) -> None:
+        """`body` may be only the beginning, of MAX_ANSWER_BYTES: whoever sends the rest sets `answer_bytes`.
+
+        `status` is None if the connection ended without an answer.
+        """
         if self.is_held_back:
             return
         self.answered_at = real_time()
         self.status = status
         self.answer_headers = headers
-        if body is not None:
-            self.answer_bytes = len(body)
-            self.answer = body if len(body) <= MAX_ANSWER_BYTES else body[:MAX_ANSWER_BYTES]
+        self.answer_bytes = len(body) if is_whole else None
+        self.answer = body if len(body) <= MAX_ANSWER_BYTES else body[:MAX_ANSWER_BYTES]
         self.journal.answered(self)
 
     def unanswered(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from itertools import chain
 
 from starlette.types import Scope, Send
 
 from mockserver.errors import HTTPError
-from mockserver.journal import Entry
+from mockserver.journal import MAX_ANSWER_BYTES, Entry
 from mockserver.reply import JSON, WITHOUT_LENGTH, JSONContent, Reply, error_reply
 from mockserver.scope_keys import JOURNAL_KEY
 from mockserver.spec import Invalid
@@ -55,8 +56,8 @@ async def send_reply(
             entry.answered(reply.status, headers, body)
         if len(body) > _PART_BYTES:
             body = _parts(body)
-    elif entry is not None:
-        entry.answered(reply.status, headers, None)
+    elif entry is not None and isinstance(body, Iterator):  # no request of the journal has another answer
+        body = await _recorded(body, reply.status, headers, entry)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
@@ -74,6 +75,38 @@ async def send_reply(
             if time_slice.is_over:
                 await time_slice.give_way()
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _recorded(
+    parts: Iterator[bytes], status: int, headers: list[tuple[bytes, bytes]], entry: Entry
+) -> Iterator[bytes]:
+    """Record the beginning of an answer, and return its parts. When all of them were taken, their size is recorded."""
+    taken, beginning = [], []
+    size = 0
+    time_slice = TimeSlice()
+    try:
+        for part in parts:
+            taken.append(part)
+            beginning.append(part[: MAX_ANSWER_BYTES - size])
+            size += len(part)
+            if size > MAX_ANSWER_BYTES:
+                break
+            if time_slice.is_over:
+                await time_slice.give_way()
+    except BaseException:
+        entry.unanswered()
+        raise
+    is_whole = size <= MAX_ANSWER_BYTES
+    entry.answered(status, headers, b"".join(beginning), is_whole=is_whole)
+    return iter(taken) if is_whole else _counted(chain(taken, parts), entry)
+
+
+def _counted(parts: Iterable[bytes], entry: Entry) -> Iterator[bytes]:
+    size = 0
+    for part in parts:
+        size += len(part)
+        yield part
+    entry.answer_bytes = size
 
 
 def _parts(body: bytes) -> Iterator[bytes]:

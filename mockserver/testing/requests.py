@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`bytes` is the length of the body, or None if it was not counted."""
+    """`bytes` is the length of the body, or None if not all of it is sent yet, or if the client has left."""
 
     headers: Mapping[str, str]
     body: Any

@@ -47,9 +47,13 @@ function partsOf(request) {
   if (Object.keys(request.query).length > 0) parts.push(pairs("Query", request.query));
   parts.push(pairs("Headers", request.headers), content("Body", request.body));
   parts.push(element("h3", {}, "Answer"), pairs("Headers", answer.headers));
-  const note = answer.truncated ? ["The journal keeps the beginning of a long answer only."] : [];
-  parts.push(content("Body", answer.body, note));
+  parts.push(content("Body", answer.body, answer.truncated ? [truncationOf(answer)] : []));
   return parts;
+}
+
+function truncationOf({ bytes }) {
+  const size = bytes === null ? "a long answer" : `an answer of ${bytes.toLocaleString("en")} bytes`;
+  return `The journal keeps the beginning of ${size} only.`;
 }
 
 export function factList(facts) {

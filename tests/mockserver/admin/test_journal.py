@@ -12,7 +12,7 @@ import pytest
 from mockserver import masking
 from mockserver.request_lint import texts_of_numbers
 from mockserver.spec import Invalid, Masker
-from tests.mockserver.admin.control import START, controlled_mock
+from tests.mockserver.admin.control import START, ControlledMock, controlled_mock
 from tests.mockserver.inprocess import ENDS_AT_ONCE, SUCCEEDS, unknown_id
 
 
@@ -361,15 +361,52 @@ def test_a_long_text_that_is_not_json_is_shown_as_text():
     assert (answer["body"], answer["truncated"]) == (("{Referral} " * 10_000)[:65_536], True)
 
 
-def test_an_answer_that_is_sent_in_parts_is_told_as_truncated():
-    mock = controlled_mock()
+def test_of_an_answer_in_parts_the_beginning_is_kept():
+    mock = controlled_mock(self_check=False)  # which joins the parts
     mock.create_many(1000, input_values={"text": "x" * 3_000})
-    answered = mock.get("/v1/runs", params={"limit": 1000, "fields": "input_values"})
-    assert len(answered.content) > 2_000_000
+    answered = mock.get("/v1/runs", params={"limit": 1000})
+    assert "content-length" not in answered.headers
 
-    entry = mock.last_request()
+    answer = mock.last_request()["answer"]
 
-    assert (entry["status"], entry["answer"]["truncated"]) == (200, True)
+    assert answer["truncated"]
+    shown = answer["body"]["items"]
+    assert 10 < len(shown) < 1000
+    assert shown == answered.json()["items"][: len(shown)]
+
+
+def test_the_bytes_of_an_answer_in_parts_are_counted_while_it_is_sent():
+    mock = ControlledMock(self_check=False, store="memory")
+    mock.create_many(1000, input_values={"text": "x" * 3_000})
+    answered = mock.get("/v1/runs", params={"limit": 1000})
+    assert "content-length" not in answered.headers
+
+    answer = mock.last_request()["answer"]
+
+    assert (answer["bytes"], answer["truncated"]) == (len(answered.content), True)
+
+
+def test_a_short_answer_in_parts_is_kept_whole():
+    mock = controlled_mock(self_check=False)
+    mock.create_many(200, input_values={"text": "x" * 10_000})
+    answered = mock.get("/v1/runs", params={"limit": 200, "fields": "error"})
+    assert "content-length" not in answered.headers
+
+    answer = mock.last_request()["answer"]
+
+    assert (answer["body"], answer["truncated"]) == (answered.json(), False)
+    assert answer["bytes"] == len(answered.content) < 65_536
+
+
+def test_no_secret_is_shown_of_a_list_that_is_cut_within_it():
+    mock = controlled_mock(self_check=False)
+    secret = "hunter2" * 20_000
+    for _ in range(10):
+        mock.create(ENDS_AT_ONCE, input_values={"sensitive_note": secret})
+    answered = mock.get("/v1/runs")
+    assert len(answered.content) > 1_000_000
+
+    assert "hunter2" not in str(mock.last_request()["answer"])
 
 
 def test_an_entry_that_is_gone_or_never_was_is_not_found():
