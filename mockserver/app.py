@@ -114,10 +114,9 @@ class MockApp:
         self.settings = settings
         api = api_document(settings.spec)
         self.operations = _operations(settings, api)
-        paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
         self._near_paths = NearPaths((each.method, each.path) for each in self.operations.values())
         self._memory_limit = MemoryLimit(settings.limits.max_memory, self._drop_caches)
-        self._fault_parser = FaultParser(paths, self._near_paths, settings.seed)
+        self._fault_parser = FaultParser(self.operations, self._near_paths, settings.seed)
         self._initial_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_parser)
         self._clock = clock
         self._rendered_budget = RenderedBudget()

@@ -23,6 +23,7 @@ from mockserver.scope_keys import CONNECTION_KEY, JOURNAL_KEY, STALE_S_KEY
 
 Delay = Callable[[Random], float]
 """Draws a delay in seconds."""
+READS = ("GET", "HEAD")
 _MAX_HELD_BYTES = 33_554_432
 
 
@@ -324,21 +325,17 @@ class DelegatedFault:
 
 @dataclass(frozen=True, slots=True)
 class StaleRead:
-    """Repeat the last 200 answer of the mock to the same read, from the journal, else answer as of `stale_s` ago.
-
-    Requests that write are handled as without the fault.
-    """
+    """Repeat the last 200 answer of the mock to the same read, from the journal, else answer as of `stale_s` ago."""
 
     stale_s: float
 
     async def apply(self, request: FaultedRequest) -> None:
         entry: Entry | None = request.scope.get(JOURNAL_KEY)
-        if request.scope["method"] in ("GET", "HEAD"):
-            before = await _previous_answer(entry) if entry is not None else None
-            if before is not None:
-                await request.answer(200, list(before.answer_headers), before.answer)
-                return
-            request.scope[STALE_S_KEY] = self.stale_s
+        before = await _previous_answer(entry) if entry is not None else None
+        if before is not None:
+            await request.answer(200, list(before.answer_headers), before.answer)
+            return
+        request.scope[STALE_S_KEY] = self.stale_s
         await request.handle(request.scope, request.receive, request.send)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -40,7 +40,11 @@ class Frequency:
 
 @dataclass(slots=True)
 class Fault:
-    """`source` is the JSON that it was made from, as the control API shows it, and `size` its length in bytes."""
+    """`source` is the JSON that it was made from, as the control API shows it, and `size` its length in bytes.
+
+    `can_change` says whether its effect can change the answer to a request with this method and operation. Other
+    requests do not match, so that they do not count.
+    """
 
     id: str
     match: RequestMatch
@@ -51,8 +55,12 @@ class Fault:
     size: int
     seed: str
     """Random draws are derived from it and from the number of requests that have matched."""
+    can_change: Callable[[str, str | None], bool]
     matched: int = 0
     applied: int = 0
+
+    def matches(self, method: str, path: str, operation_id: str | None) -> bool:
+        return self.match.matches(method, path, operation_id) and self.can_change(method, operation_id)
 
     def is_over(self, now: int) -> bool:
         frequency = self.frequency

@@ -98,7 +98,7 @@ class Injector:
         now = namespace.clock.now()
         # Iterate over a copy: faults may be added and removed while the body is read.
         for fault in tuple(namespace.faults):
-            if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
+            if fault.is_over(now) or not fault.matches(scope["method"], path, operation_id):
                 continue
             sent = await body.json() if fault.conditions.body else None
             if _fits(fault.conditions, scope, sent) and await namespace.faults.count_match(fault, now):

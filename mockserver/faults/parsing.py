@@ -10,14 +10,14 @@ from typing import Any, TypeGuard
 from mockserver.clock import FOREVER, SECOND, Clock
 from mockserver.errors import Unprocessable
 from mockserver.faults import effects
-from mockserver.faults.effects import Delay, Delayed, DelegatedFault, Effect
+from mockserver.faults.effects import READS, Delay, Delayed, DelegatedFault, Effect
 from mockserver.faults.fault import Conditions, Fault, Faults, Frequency
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
 from mockserver.matching import RequestMatch
 from mockserver.reply import RATE_LIMITED, WITHOUT_CONTENT, phrase
 from mockserver.scope_keys import FAILED_KEY, FAILED_SHARE_KEY
-from mockserver.spec import is_number, render_json
+from mockserver.spec import Operation, is_number, render_json
 from mockserver.suggestions import NearPaths, suggestion
 
 _MAX_FAULTS = 1_000
@@ -57,10 +57,10 @@ _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
 class FaultParser:
-    """`paths` are the templates of the API's paths by operationId; `seed` determines the random draws."""
+    """`operations` are those of the API by operationId; `seed` determines the random draws."""
 
-    def __init__(self, paths: Mapping[str, str], near_paths: NearPaths, seed: int) -> None:
-        self._paths = paths
+    def __init__(self, operations: Mapping[str, Operation], near_paths: NearPaths, seed: int) -> None:
+        self._operations = operations
         self._near_paths = near_paths
         self._seed = seed
 
@@ -124,7 +124,7 @@ class FaultParser:
         if not isinstance(source.get("match"), str):
             raise FaultError("match", "say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
         try:
-            match = RequestMatch.from_text(source["match"], self._paths)
+            match = RequestMatch.from_text(source["match"], self._operations)
         except ValueError as error:
             raise FaultError("match", f"{error}") from None
         if match.method == "OPTIONS":
@@ -134,7 +134,8 @@ class FaultParser:
         problem = None if match.path is None else self._near_paths.problem(match.method, match.path.text)
         if problem is not None:
             raise FaultError("match", problem)
-        self._check_partial_failure(source, match)
+        can_change = _CAN_CHANGE.get(str(source.get("fault")), _any_request)
+        self._check_can_change(source, match)
         now = clock.now()
         return Fault(
             id=id_,
@@ -145,13 +146,18 @@ class FaultParser:
             source=dict(source),
             size=len(render_json(source)),
             seed=f"{self._seed} {id_}",
+            can_change=can_change,
         )
 
-    def _check_partial_failure(self, source: Mapping[str, Any], match: RequestMatch) -> None:
-        """Raises FaultError if `partial-failure` can apply to no request that matches."""
-        bulk = self._paths.get(_BULK)
-        if source.get("fault") == "partial-failure" and bulk and not match.matches("POST", bulk, _BULK):
-            raise FaultError("match", f"partial-failure applies to bulk creates only: write 'POST {bulk}'")
+    def _check_can_change(self, source: Mapping[str, Any], match: RequestMatch) -> None:
+        """Raises FaultError if the effect can change the answer to no request that matches."""
+        bulk = self._operations.get(_BULK)
+        name = source.get("fault")
+        if name == "partial-failure" and bulk and not match.matches(bulk.method, bulk.path, _BULK):
+            raise FaultError("match", f"partial-failure applies to bulk creates only: write 'POST {bulk.path}'")
+        method = match.method if match.operation_id is None else self._operations[match.operation_id].method
+        if name == "stale-read" and method not in (None, *READS):
+            raise FaultError("match", "stale-read applies to reads only: match a GET, or '*'")
 
 
 def _check_size(faults: Iterable[Fault]) -> None:
@@ -386,6 +392,17 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], _Made]] = {
     "partial-failure": _partial,
     "stale-read": _stale,
 }
+
+
+def _any_request(method: str, operation_id: str | None) -> bool:
+    return True
+
+
+_CAN_CHANGE: Mapping[str, Callable[[str, str | None], bool]] = {
+    "partial-failure": lambda method, operation_id: operation_id == _BULK,
+    "stale-read": lambda method, operation_id: method in READS,
+}
+"""The requests that a fault is for, if it is not for all."""
 
 
 # --- Values

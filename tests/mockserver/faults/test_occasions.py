@@ -66,6 +66,34 @@ def test_requests_that_do_not_match_are_not_counted():
     assert mock.asked("/faults")["items"][0]["matched"] == 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "method", "path"),
+    [
+        ({"fault": "partial-failure"}, "POST", "/v1/runs/bulk"),
+        ({"fault": "partial-failure", "delay_s": 0}, "POST", "/v1/runs/bulk"),
+        ({"fault": "stale-read"}, "GET", "/v1/runs"),
+    ],
+    ids=str,
+)
+def test_only_requests_that_the_effect_can_change_are_counted(fault, method, path):
+    mock = controlled_mock()
+    mock.fault(match="*", times=1, nth=1, **fault)
+    others = {("POST", "/v1/runs/bulk"), ("POST", "/v1/runs"), ("GET", "/v1/runs")} - {(method, path)}
+
+    for other in others:
+        _status(mock, *other, json={"workflow_id": SUCCEEDS, "count": 2})
+
+    [shown] = mock.asked("/faults")["items"]
+    assert (shown["matched"], shown["applied"], shown["active"]) == (0, 0, True)
+    assert [entry["fault"] for entry in mock.requests()] == [None, None]
+
+    _status(mock, method, path, json={"workflow_id": SUCCEEDS, "count": 2})
+
+    [shown] = mock.asked("/faults")["items"]
+    assert (shown["matched"], shown["applied"], shown["active"]) == (1, 1, False)
+    assert mock.last_request()["fault"] == "f1"
+
+
 def test_a_lifetime_goes_by_the_clock_of_the_namespace():
     mock = controlled_mock()
     mock.fault(match="*", for_s=60, answer=_500)

@@ -56,6 +56,8 @@ _WRONG: list[tuple[Any, str]] = [
         {"match": "GET /v1/runs", "fault": "partial-failure"},
         "match: partial-failure applies to bulk creates only: write 'POST /v1/runs/bulk'",
     ),
+    ({"match": "POST /v1/runs", "fault": "stale-read"}, "match: stale-read applies to reads only: match a GET, or '*'"),
+    ({"match": "create_run", "fault": "stale-read"}, "match: stale-read applies to reads only"),
     ({"match": "*", "status": 500}, """'status' belongs in the answer: "answer": {"status": 500}"""),
     ({"match": "*"}, "say what happens: answer, retry_after, delay_s, delay, or fault with one of hang, reset"),
     ({"match": "*", "time": 2, **_500}, "unknown key 'time' in a fault; did you mean 'times'?"),
