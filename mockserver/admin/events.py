@@ -14,7 +14,7 @@ from mockserver.admin.context import AdminContext, clock_json
 from mockserver.admin.requests import request_summary
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.run_list import projected
-from mockserver.behaviour.run_overview import Overview
+from mockserver.behaviour.run_overview import Overview, counts_by_status
 from mockserver.bodies import until_disconnected
 from mockserver.clock import real_time
 from mockserver.errors import Unavailable, VersionConflict
@@ -168,26 +168,30 @@ class ServerWatch:
 
 
 class RunWatch:
-    """Detects changes in the newest runs of a namespace, of all organisations, since the last call."""
+    """Detects changes in the newest runs of a namespace, of all organisations, since the last call.
+
+    The counts by status are those of all runs.
+    """
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
         self._known: dict[str, tuple[str, Change]] | None = None
-        self._total = 0
+        self._counts: Mapping[str, int] = {}
 
     async def changes(self, namespace: Namespace) -> bytes:
         """Return an event, or `b""` if nothing has changed."""
         context = self._context._replace(namespace=namespace)
-        overview = await Overview.of(await context.contexts(), _NO_FILTERS, 0, _MAX_RUNS)
+        contexts = await context.contexts()
+        overview = await Overview.of(contexts, _NO_FILTERS, 0, _MAX_RUNS)
         before = self._known
         known: dict[str, tuple[str, Change]] = {}
         changed: list[bytes] = []
-        counts: Counter[str] = Counter()
+        newest: Counter[str] = Counter()
         workflows = self._context.dependencies.world.workflows
         names: dict[str, str] = {}
         async for listing, run in overview.runs():
             status = run.timeline.status_at(listing.sim_time)
-            counts[status] += 1
+            newest[status] += 1
             known[run.id] = status, run.change
             was, change = (before or {}).get(run.id, ("", None))
             if status != was or change is not run.change:
@@ -196,8 +200,9 @@ class RunWatch:
                 if workflow is not None:
                     names[workflow.id] = workflow.name
         gone = [run_id for run_id in before or () if run_id not in known]
-        is_news = before is None or changed or gone or overview.total != self._total
-        self._known, self._total = known, overview.total
+        counts = newest if overview.total == len(known) else await counts_by_status(contexts, _NO_FILTERS)
+        is_news = before is None or changed or gone or counts != self._counts
+        self._known, self._counts = known, counts
         if not is_news:
             return b""
         others = {"gone": gone, "counts": counts, "total": overview.total, "workflow_names": names}

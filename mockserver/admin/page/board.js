@@ -18,6 +18,7 @@ export class Board {
     this.cards = new Map(); // by id, those that are in the page
     this.columns = new Map(); // by status
     this.moved = []; // cards that flash when all are in their places
+    this.counts = {}; // of all runs, by status
     this.total = 0;
     this.arrivals = 0;
     this.isLoaded = false;
@@ -32,12 +33,13 @@ export class Board {
 
   clear() {
     this.runs.clear();
+    this.counts = {};
     this.total = 0;
     beforeNextFrame(this.draw);
   }
 
   /** A `runs` event. The first of a connection is the whole. */
-  change({ changed, gone, total, workflow_names: names }, { isWhole }) {
+  change({ changed, gone, counts, total, workflow_names: names }, { isWhole }) {
     if (isWhole) this.runs.clear();
     for (const id of gone) this.runs.delete(id);
     // What is listed first is the newest: of the same moment it stays on top.
@@ -47,20 +49,26 @@ export class Board {
       const workflow = names[run.workflow_id] ?? `workflow …${run.workflow_id.slice(-4)}`;
       this.runs.set(run.id, { ...run, workflow, arrival: this.arrivals, lastMoment, text: searchText(run, workflow) });
     }
+    this.counts = counts;
     this.total = total;
     this.isLoaded = true;
     beforeNextFrame(this.draw);
   }
 
+  words() {
+    return $("runs-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  }
+
   matching(statuses) {
-    const words = $("runs-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = this.words();
     const wanted = new Set(statuses);
     return [...this.runs.values()].filter((run) => wanted.has(run.status) && words.every((word) => run.text.includes(word)));
   }
 
   copyIds(statuses) {
     const ids = this.matching(statuses).sort(newestFirst).map((run) => run.id);
-    return copy(ids.join("\n"), `${ids.length} ${ids.length === 1 ? "id" : "ids"}`);
+    const ofNewest = this.runs.size < this.total ? ` of the newest ${this.runs.size.toLocaleString("en")} runs` : "";
+    return copy(ids.join("\n"), `${ids.length} ${ids.length === 1 ? "id" : "ids"}${ofNewest}`);
   }
 
   async click(event) {
@@ -105,18 +113,23 @@ export class Board {
     const focused = document.activeElement;
     const focusedCard = focused?.closest("#board .card");
     const byStatus = Map.groupBy(this.matching(STATUSES), (run) => run.status);
+    const isFiltered = this.words().length > 0;
     const kept = new Set();
     let shown = 0;
     for (const status of STATUSES) {
       const runs = (byStatus.get(status) ?? []).sort(newestFirst);
       shown += runs.length;
       const { column, count, list, more, copyButton } = this.columns.get(status);
-      setText(count, runs.length.toLocaleString("en"));
-      column.classList.toggle("is-empty", runs.length === 0);
+      // The page knows the newest runs only. Those are filtered, all are counted.
+      const total = isFiltered ? runs.length : (this.counts[status] ?? 0);
+      setText(count, total.toLocaleString("en"));
+      column.classList.toggle("is-empty", total === 0);
       copyButton.hidden = runs.length === 0;
-      this.arrange(list, runs.slice(0, MOST_CARDS), kept);
-      more.hidden = runs.length <= MOST_CARDS;
-      setText(more, `and ${(runs.length - MOST_CARDS).toLocaleString("en")} more`);
+      const cards = runs.slice(0, MOST_CARDS);
+      this.arrange(list, cards, kept);
+      const others = (total - cards.length).toLocaleString("en");
+      more.hidden = total <= cards.length;
+      setText(more, cards.length === 0 ? `${others} older` : `and ${others} more`);
     }
     for (const [id, card] of this.cards) {
       if (kept.has(id)) continue;

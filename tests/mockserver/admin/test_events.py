@@ -24,7 +24,7 @@ from mockserver.spec import render_json
 from mockserver.time_slice import TimeSlice
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
 from tests.mockserver.http11.wire import Server
-from tests.mockserver.inprocess import SUCCEEDS
+from tests.mockserver.inprocess import NEVER_ENDS, SUCCEEDS
 from tests.processes import serving
 
 _PATIENCE_S = 20
@@ -198,6 +198,23 @@ def test_runs_that_change_are_told_with_their_counts():
         for each in told["changed"]:
             validate(each, {"$ref": "#/components/schemas/Run"})
     assert (deleted["changed"], deleted["gone"], deleted["total"]) == ([], [run["id"]], 0)
+
+
+def test_the_counts_are_those_of_all_runs_and_not_of_the_newest_only():
+    mock = controlled_mock()
+    mock.seed({"count": 700, "status": "success", "workflow_id": SUCCEEDS})
+    mock.seed({"count": 1_000, "status": "running", "workflow_id": NEVER_ENDS})
+    [oldest] = mock.seed({"status": "running", "created_at": "2025-03-04T08:00:00Z", "workflow_id": NEVER_ENDS})
+
+    async def go() -> Any:
+        async with watching(mock) as stream:
+            await mock.controlled("POST", f"/runs/{oldest}/fail")
+            return await stream.next("runs")
+
+    told = mock.run(go())
+
+    assert (told["changed"], told["gone"], told["total"]) == ([], [], 1_701)
+    assert told["counts"] == {"success": 700, "running": 1_000, "task_failed": 1}
 
 
 def test_faults_the_clock_and_a_reset_are_told():

@@ -194,4 +194,6 @@ def test_a_thousand_runs_are_counted_and_a_bounded_number_of_cards_is_made(
     control.bulk(1000, workflow_id=NEVER_ENDS)
     expect(page.locator("#runs-count")).to_have_text("1,000 newest of 2,000")
     expect(cards(page, "scheduling").or_(cards(page, "running")).first).to_be_visible()
+    expect(page.locator(".column.success .count")).to_have_text("590")
+    expect(page.locator(".column.success .more")).to_have_text("590 older")
     assert page.locator(".card").count() <= 7 * 40
