@@ -40,7 +40,7 @@ _COULD_NOT_PRINT = 1
 
 
 class _Main(Group):
-    """Reports in one line the StartError of any command, and that its output cannot be written."""
+    """Reports the StartError of any command, in one line for each problem, and that its output cannot be written."""
 
     def main(self, *args: Any, **settings: Any) -> Any:
         try:
@@ -57,7 +57,8 @@ class _Main(Group):
         try:
             return super().invoke(ctx)
         except StartError as error:
-            click.echo(f"mockserver: {error}", err=True)
+            for problem in str(error).splitlines():
+                click.echo(f"mockserver: {problem}", err=True)
             sys.exit(_COULD_NOT_START)
 
 

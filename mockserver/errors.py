@@ -1,7 +1,7 @@
 """The exceptions that several modules raise or handle, as one tree. Others are in the module that raises them.
 
     MockServerError
-    ├── StartError          the server cannot start: one line, exit code 2
+    ├── StartError          the server cannot start: a line for each problem, exit code 2
     │   ├── SpecError       the OpenAPI document (file and JSON pointer; raised by mockserver.spec)
     │   └── WorldError      the world file (file and JSON pointer)
     ├── ControlError        MockServer or its fixture cannot do what a test asks for
@@ -17,6 +17,9 @@ Violations of the spec are `mockserver.spec.Invalid`, which has a list and not a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
+
+_MAX_PROBLEMS = 50
 
 
 class MockServerError(Exception):
@@ -24,7 +27,13 @@ class MockServerError(Exception):
 
 
 class StartError(MockServerError):
-    """The server cannot start. The message is one line that says where and why."""
+    """The server cannot start. The message says where and why, in one line for each problem."""
+
+    @classmethod
+    def of_all(cls, problems: list[str]) -> Self:
+        """Name the first problems of a file, and how many others there are."""
+        others = len(problems) - _MAX_PROBLEMS
+        return cls("\n".join(problems[:_MAX_PROBLEMS] + ([f"and {others} more problems"] if others > 0 else [])))
 
 
 class WorldError(StartError):

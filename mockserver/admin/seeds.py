@@ -23,11 +23,9 @@ def seeds_of_world(runs: bytes, file: Path) -> list[Seed]:
         seeds = read_seeds(decode(operations()["seed_runs"], request).body)
         check_seeds(seeds)
     except Invalid as invalid:
-        where, what = "", invalid.detail
-        if invalid.violations:
-            first: Mapping[str, Any] = invalid.violations[0]
-            where, what = "".join(f"/{step}" for step in first["loc"][1:]), first["msg"]
-        raise WorldError(f"{file}: #/runs{where}: {what}") from None
+        found = [("".join(f"/{step}" for step in each["loc"][1:]), each["msg"]) for each in invalid.violations]
+        problems = [f"{file}: #/runs{where}: {what}" for where, what in found or [("", invalid.detail)]]
+        raise WorldError.of_all(problems) from None
     except SeedError as error:
         raise WorldError(f"{file}: #/runs/{error.place}: {error.problem}") from None
     except HTTPError as error:

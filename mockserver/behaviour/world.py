@@ -24,6 +24,8 @@ from mockserver.suggestions import suggestion
 from mockserver.yaml_file import parse_yaml, read_yaml
 
 _WORD = (1 << 32) - 1
+_UNKNOWN_ID = ""
+"""Stands for an id that is missing or wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _built_in_world() -> World:
 
 
 def _world(document: Any, name: str, under: World | None) -> World:
-    top = _Reader(name, "#", {} if document is None else document)
+    problems: list[str] = []
+    top = _Reader(name, "#", {} if document is None else document, problems)
     top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
     bare = under.default_profile if under else None
     if not top.boolean("builtin", True):
@@ -157,7 +160,10 @@ def _world(document: Any, name: str, under: World | None) -> World:
     pools = {**(under.pools if under else {}), **_by_id(top, "pools", _pools(top, machines))}
     workflows = {**(under.workflows if under else {}), **_by_id(top, "workflows", _workflows(top, default))}
     connected = tuple(machine for machine in machines.values() if machine.status == "connected")
-    return World(machines, pools, workflows, default, connected, _runs(top))
+    runs = _runs(top)
+    if problems:
+        raise WorldError.of_all(problems)
+    return World(machines, pools, workflows, default, connected, runs)
 
 
 _Resource = TypeVar("_Resource", Machine, Pool, Workflow)
@@ -167,8 +173,8 @@ def _by_id(top: _Reader, key: str, resources: Iterator[_Resource]) -> dict[str, 
     found: dict[str, _Resource] = {}
     for place, each in enumerate(resources):
         other = found.setdefault(each.id, each)
-        if other is not each:
-            raise top.wrong(f"{key}/{place}/id", f"{each.name!r} has the id of {other.name!r}: {each.id}")
+        if other is not each and each.id != _UNKNOWN_ID:
+            top.report(f"{key}/{place}/id", f"{each.name!r} has the id of {other.name!r}: {each.id}")
     return found
 
 
@@ -184,8 +190,8 @@ def _pools(top: _Reader, machines: Mapping[str, Machine]) -> Iterator[Pool]:
         item.allow("id", "name", "description", "machine_ids")
         members = item.ids("machine_ids")
         for place, machine_id in enumerate(members):
-            if machine_id not in machines:
-                raise item.wrong(f"machine_ids/{place}", f"machine {machine_id} is not in this world")
+            if machine_id not in machines and machine_id != _UNKNOWN_ID:
+                item.report(f"machine_ids/{place}", f"machine {machine_id} is not in this world")
         yield Pool(item.id(), item.text("name"), item.text_or_none("description"), members)
 
 
@@ -236,10 +242,11 @@ def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
 
 
 def _odds(outcomes: _Reader) -> tuple[tuple[str, float], ...]:
+    known = len(outcomes.problems)
     outcomes.allow(*OUTCOMES)
     odds = tuple((name, outcomes.number(name, 0.0)) for name in OUTCOMES if name in outcomes.value)
-    if odds and not sum(each for _, each in odds):
-        raise outcomes.wrong("", "at least one outcome needs odds above 0")
+    if odds and not sum(each for _, each in odds) and len(outcomes.problems) == known:
+        outcomes.report("", "at least one outcome needs odds above 0")
     return odds
 
 
@@ -247,14 +254,16 @@ def _output(item: _Reader) -> Output:
     item.allow("filename", "content", "file")
     filename = item.text("filename")
     if ("content" in item.value) == ("file" in item.value):
-        raise item.wrong("", "an output has its content here, or in a file: give one of content and file")
+        item.report("", "an output has its content here, or in a file: give one of content and file")
+        return Output(filename, b"")
     if "content" in item.value:
         return Output(filename, item.text("content").encode())
     path = Path(item.file).parent / item.text("file")
     try:
         return Output(filename, path.read_bytes())
     except (OSError, ValueError) as error:  # ValueError: there is a null character in it
-        raise item.wrong("file", f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        item.report("file", f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+        return Output(filename, b"")
 
 
 def _runs(top: _Reader) -> bytes:
@@ -269,49 +278,61 @@ def _runs(top: _Reader) -> bytes:
     try:
         return json.dumps([item.value for item in items], default=text_of).encode() if items else b""
     except (TypeError, ValueError, RecursionError):
-        raise top.wrong("runs", "should hold nothing but what JSON can") from None
+        top.report("runs", "should hold nothing but what JSON can")
+        return b""
 
 
 class _Reader:
-    """One object of the file and its JSON pointer, which errors include."""
+    """One object of the file, its JSON pointer, and the problems of the whole file.
 
-    def __init__(self, file: str, pointer: str, value: Any) -> None:
+    A value that is wrong becomes a problem, and any value of the right type takes its place, so that all problems of
+    a file are found at once.
+    """
+
+    def __init__(self, file: str, pointer: str, value: Any, problems: list[str]) -> None:
         self.file = file
         self.pointer = pointer
+        self.problems = problems
         if not isinstance(value, dict):
-            raise self.wrong("", f"should be a mapping, not {_kind(value)}")
+            self.report("", f"should be a mapping, not {_kind(value)}")
+            value = {}
         self.value: dict[Any, Any] = value
 
-    def wrong(self, key: str, what: str) -> WorldError:
-        return WorldError(f"{self.file}: {self.pointer}{'/' if key else ''}{key}: {what}")
+    def report(self, key: str, what: str) -> None:
+        self.problems.append(f"{self.file}: {self.pointer}{'/' if key else ''}{key}: {what}")
 
     def allow(self, *known: str) -> None:
         for key in self.value:
             if key not in known:
-                raise self.wrong(str(key), f"unknown key {key!r}; {suggestion(str(key), known)}")
+                self.report(str(key), f"unknown key {key!r}; {suggestion(str(key), known)}")
 
     def object(self, key: str) -> _Reader:
         value = self.value.get(key)
-        return _Reader(self.file, f"{self.pointer}/{key}", {} if value is None else value)
+        return _Reader(self.file, f"{self.pointer}/{key}", {} if value is None else value, self.problems)
 
     def items(self, key: str) -> list[_Reader]:
         value = self.value.get(key)
         if value is None:
             return []
         if not isinstance(value, list):
-            raise self.wrong(key, f"should be a list, not {_kind(value)}")
-        return [_Reader(self.file, f"{self.pointer}/{key}/{place}", each) for place, each in enumerate(value)]
+            self.report(key, f"should be a list, not {_kind(value)}")
+            return []
+        pointer = f"{self.pointer}/{key}"
+        readers = [_Reader(self.file, f"{pointer}/{place}", each, self.problems) for place, each in enumerate(value)]
+        return [reader for reader, each in zip(readers, value, strict=True) if isinstance(each, dict)]
 
     def boolean(self, key: str, default: bool) -> bool:
         value = self.value.get(key, default)
         if not isinstance(value, bool):
-            raise self.wrong(key, f"should be true or false, not {_kind(value)}")
+            self.report(key, f"should be true or false, not {_kind(value)}")
+            return default
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
         value = self.value.get(key, default)
         if not isinstance(value, str):
-            raise self.wrong(key, "is missing" if value is None else f"should be text, not {_kind(value)}")
+            self.report(key, "is missing" if value is None else f"should be text, not {_kind(value)}")
+            return default or ""
         return value
 
     def text_or_none(self, key: str) -> str | None:
@@ -320,13 +341,14 @@ class _Reader:
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
         value = self.text(key, default)
         if value not in known:
-            raise self.wrong(key, f"{value!r} is not one of {', '.join(known)}")
+            self.report(key, f"{value!r} is not one of {', '.join(known)}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.value[key]
         if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise self.wrong(key, "should be a list of at least one text")
+            self.report(key, "should be a list of at least one text")
+            return ("",)
         return tuple(value)
 
     def id(self) -> str:
@@ -335,21 +357,25 @@ class _Reader:
     def ids(self, key: str) -> tuple[str, ...]:
         value = self.value.get(key) or []
         if not isinstance(value, list):
-            raise self.wrong(key, f"should be a list of UUIDs, not {_kind(value)}")
+            self.report(key, f"should be a list of UUIDs, not {_kind(value)}")
+            return ()
         return tuple(self._uuid(f"{key}/{place}", each) for place, each in enumerate(value))
 
     def _uuid(self, key: str, value: Any) -> str:
         if value is None:
-            raise self.wrong(key, "is missing")
+            self.report(key, "is missing")
+            return _UNKNOWN_ID
         try:
             return str(UUID(value))
         except (ValueError, AttributeError, TypeError):
-            raise self.wrong(key, f"{value!r} is not a UUID") from None
+            self.report(key, f"{value!r} is not a UUID")
+            return _UNKNOWN_ID
 
     def number(self, key: str, default: float, most: float = 1e9) -> float:
         value = self.value.get(key, default)
         if not is_number(value) or not 0 <= value <= most:
-            raise self.wrong(key, f"should be a number from 0 to {most:,.15g}, not {value!r}")
+            self.report(key, f"should be a number from 0 to {most:,.15g}, not {value!r}")
+            return default
         return float(value)
 
     def seconds(self, key: str, default: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -361,17 +387,20 @@ class _Reader:
             return None
         limits = value if isinstance(value, list) else [value, value]
         if len(limits) != 2 or not all(map(is_number, limits)) or not 0 <= limits[0] <= limits[1] <= 1e9:
-            raise self.wrong(key, f"should be seconds: a number, [from, to] or never, not {value!r}")
+            self.report(key, f"should be seconds: a number, [from, to] or never, not {value!r}")
+            return default
         return int(limits[0] * SECOND), int(limits[1] * SECOND)
 
     def json(self, key: str) -> bytes:
         value = self.value[key]
         if value is not None and not isinstance(value, dict):
-            raise self.wrong(key, f"should be a mapping, not {_kind(value)}")
+            self.report(key, f"should be a mapping, not {_kind(value)}")
+            return b"null"
         try:
             return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise self.wrong(key, f"cannot be written as JSON: {error}") from error
+            self.report(key, f"cannot be written as JSON: {error}")
+            return b"null"
 
     def schema(self, key: str) -> Mapping[str, Any] | None:
         """A JSON schema, as a mapping or as JSON text."""
@@ -380,14 +409,17 @@ class _Reader:
             try:
                 value = json.loads(value)
             except (ValueError, RecursionError) as error:
-                raise self.wrong(key, f"is not JSON: {error}") from error
+                self.report(key, f"is not JSON: {error}")
+                return None
         if value is not None and not isinstance(value, dict):
-            raise self.wrong(key, f"should be a JSON schema, not {_kind(value)}")
+            self.report(key, f"should be a JSON schema, not {_kind(value)}")
+            return None
         try:
             json.dumps(value)
         except (TypeError, ValueError, RecursionError) as error:
             # For example a date, or an anchor that contains itself.
-            raise self.wrong(key, f"cannot be written as JSON: {error}") from error
+            self.report(key, f"cannot be written as JSON: {error}")
+            return None
         return value
 
 

@@ -20,20 +20,23 @@ def read_faults(path: Path, parser: FaultParser) -> tuple[Mapping[str, Any], ...
     if not isinstance(sources, list):
         raise StartError(f"{path}: should be a list of faults, as POST /__admin/faults takes them")
     faults, clock = Faults(), Clock()
+    problems: list[str] = []
     for place, source in enumerate(sources):
         pointer = f"{path}: #/{place}"
         if not isinstance(source, dict) or not all(isinstance(name, str) for name in source):
-            raise StartError(
-                f'{pointer}: should be a fault, such as {{"match": "list_runs", "answer": {{"status": 500}}}}'
-            )
+            what = """should be a fault, such as {"match": "list_runs", "answer": {"status": 500}}"""
+            problems.append(f"{pointer}: {what}")
+            continue
         try:
             json.dumps(source, allow_nan=False)
             parser.add(faults, source, clock)
         except FaultError as error:
-            raise StartError(f"{pointer}/{error.place}: {error.problem}") from error
+            problems.append(f"{pointer}/{error.place}: {error.problem}")
         except Unprocessable as error:
-            raise StartError(f"{pointer}: {error.detail}") from error
+            problems.append(f"{pointer}: {error.detail}")
         except (TypeError, ValueError, RecursionError) as error:
             # For example a YAML date, or an alias that contains itself.
-            raise StartError(f"{pointer}: cannot be written as JSON: {error}") from error
+            problems.append(f"{pointer}: cannot be written as JSON: {error}")
+    if problems:
+        raise StartError.of_all(problems)
     return tuple(sources)

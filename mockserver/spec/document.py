@@ -151,7 +151,11 @@ def from_value(root: Any, source: str, text: str = "") -> Document:
     """Make a document from a parsed value. Errors name it by `source`. Raises SpecError."""
     if not isinstance(root, dict):
         raise SpecError(source, "", "an OpenAPI document is a mapping")
-    version = root.get("openapi")
+    if "openapi" not in root:
+        raise SpecError(
+            source, "", "the key `openapi` is missing; an OpenAPI 3.1 document begins with `openapi: 3.1.0`"
+        )
+    version = root["openapi"]
     if not isinstance(version, str) or re.fullmatch(r"3\.1\.\d+", version) is None:
         raise SpecError(source, "/openapi", f"OpenAPI 3.1 is supported, this is {version!r}")
     if not isinstance(root.get("paths"), dict):

@@ -109,6 +109,17 @@ def test_what_is_wrong_is_told_at_the_start_with_its_place(tmp_path, runs, told)
     assert f"world.yaml: {told}" in str(raised.value)
 
 
+def test_all_that_is_wrong_is_told_at_once(tmp_path):
+    world = tmp_path / "world.yaml"
+    world.write_text("runs: [{workflow_id: x}, {status: done}]", encoding="utf-8")
+
+    with pytest.raises(WorldError) as raised:
+        ControlledMock(world=world)
+
+    places = [line.removeprefix(f"{world}: ").partition(": ")[0] for line in str(raised.value).splitlines()]
+    assert places == ["#/runs/0/workflow_id", "#/runs/1/workflow_id", "#/runs/1/status"]
+
+
 @pytest.mark.parametrize("status", ["running", "success", "task_failed", "error", "cancelled"])
 def test_the_first_answer_shows_the_status_on_a_clock_that_does_not_stand_still(tmp_path, status):
     world = tmp_path / "world.yaml"

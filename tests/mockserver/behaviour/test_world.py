@@ -8,7 +8,7 @@ import pytest
 
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import SECOND
-from mockserver.errors import StartError
+from mockserver.errors import StartError, WorldError
 from tests.mockserver.inprocess import ENDS_AT_ONCE, FRONT_DESK_1, FRONT_DESKS, SUCCEEDS, Mock, unknown_id, world_file
 
 _ID = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -151,3 +151,41 @@ def test_outcomes_are_drawn_by_their_odds_over_the_whole_range_of_numbers():
     assert drawn == ["success", "success", "error", "error"]
     none_first = RunProfile((1, 2), (3, 4), (("success", 0.0), ("error", 0.1)), b"{}", ("x",))
     assert {none_first.outcome(number) for number in (0, 1, top)} == {"error"}
+
+
+def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path):
+    workflow = f"{{id: {_ID}, name: w, running_s: soon, outcomes: {{success: -1}}, outputs: [{{filename: a}}]}}"
+    path = world_file(
+        tmp_path,
+        "robots: []\n"
+        "machines: [{id: x, status: gone}, {id: y, name: n}]\n"
+        f"pools: [{{id: {_ID}, name: p, machine_ids: [x, {_ID}]}}]\n"
+        f"workflows: [{workflow}, 5]",
+    )
+
+    with pytest.raises(WorldError) as error:
+        World.from_files(path)
+
+    assert [line.removeprefix(f"{path}: ").partition("; ")[0] for line in str(error.value).splitlines()] == [
+        "#/robots: unknown key 'robots'",
+        "#/machines/0/status: 'gone' is not one of connected, disconnected, error",
+        "#/machines/0/id: 'x' is not a UUID",
+        "#/machines/0/name: is missing",
+        "#/machines/1/id: 'y' is not a UUID",
+        "#/pools/0/machine_ids/0: 'x' is not a UUID",
+        f"#/pools/0/machine_ids/1: machine {_ID} is not in this world",
+        "#/workflows/1: should be a mapping, not 5",
+        "#/workflows/0/outcomes/success: should be a number from 0 to 1,000,000,000, not -1",
+        "#/workflows/0/running_s: should be seconds: a number, [from, to] or never, not 'soon'",
+        "#/workflows/0/outputs/0: an output has its content here, or in a file: give one of content and file",
+    ]
+
+
+def test_of_very_many_problems_the_first_are_told_and_the_others_counted(tmp_path: Path):
+    path = world_file(tmp_path, "machines: [" + "x, " * 100 + "]")
+
+    with pytest.raises(WorldError) as error:
+        World.from_files(path)
+
+    *told, last = str(error.value).splitlines()
+    assert (len(told), last) == (50, "and 50 more problems")

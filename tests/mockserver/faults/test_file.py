@@ -99,6 +99,14 @@ def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, t
     assert "\n" not in told
 
 
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path):
+    path = tmp_path / "faults.yaml"
+    told = refusal_of(path, "- 5\n- {preset: flaky}\n- {macth: '*'}\n- {match: '*', answer: {status: 99}}")
+
+    places = [line.removeprefix(f"{path}: ").partition(": ")[0] for line in told.splitlines()]
+    assert places == ["#/0", "#/2", "#/3/answer/status"]
+
+
 @pytest.mark.parametrize(
     ("text", "advice"),
     [

@@ -110,7 +110,7 @@ def test_json_is_read_as_json(tmp_path):
         ("a: \x07", "api.yaml: "),
         ("openapi: 3.0.3\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is '3.0.3'"),
         ("openapi: 3.1\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is 3.1"),
-        ("swagger: '2.0'", "api.yaml: #/openapi: OpenAPI 3.1 is supported, this is None"),
+        ("swagger: '2.0'", "api.yaml: the key `openapi` is missing; an OpenAPI 3.1 document begins with"),
         ("openapi: 3.1.0", "api.yaml: #/paths: missing: a mapping of paths to their operations"),
         ("a: " + "[" * 5000, "api.yaml: "),
         ('{"a": ' + "[" * 200_000, "api.yaml: is nested too deeply"),
