@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +38,7 @@ from mockserver.log import AccessLog
 from mockserver.memory_limit import MemoryLimit
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
-from mockserver.prefer import read_preferences
+from mockserver.prefer import FOR_BEHAVIOUR, FOR_DOCUMENTED_REPLY, read_preferences
 from mockserver.rate_limit import count_request
 from mockserver.reply import JSON, LARGE_BYTES, Reply
 from mockserver.request_lint import joined_values, lint, texts_of_numbers, wrong_content_type
@@ -226,8 +226,6 @@ class Endpoint:
     def _error_reply(self, error: Exception, state: _RequestState) -> Reply:
         """Return the reply to a request that has failed. The journal and the header Mock-Warning tell why it has."""
         reply = reply_to(error, state.scope)
-        if isinstance(error, BadRequest):
-            state.extra.pop("Preference-Applied", None)
         reason = self._reason(error, state.path)
         if state.entry is not None:
             state.entry.reason = reason
@@ -299,10 +297,7 @@ class Endpoint:
 
     def _preferences(self, operation: Operation, state: _RequestState) -> Preferences:
         lines = [value.decode("latin-1") for name, value in state.scope["headers"] if name == b"prefer"]
-        preferences = read_preferences(", ".join(lines), state.query, operation.operation_id)
-        if preferences.applied:
-            state.extra["Preference-Applied"] = _header_text(", ".join(preferences.applied))
-        return preferences
+        return read_preferences(", ".join(lines), state.query, operation.operation_id)
 
     async def _decoded(
         self, operation: Operation, raw: RawRequest, preferences: Preferences, state: _RequestState
@@ -391,6 +386,7 @@ class Endpoint:
         delay = request.space.clock.sleep(request.preferences.delay_s or 0)
         state = request.state
         await delays.wait(self._bodies.hold_during(delay) if state.held_body else delay, state.scope)
+        _record_applied(("delay",), request)
         return request.as_of_now()
 
     async def _run_behaviour(self, request: _DecodedRequest, transaction: Transaction | None) -> Reply:
@@ -399,9 +395,13 @@ class Endpoint:
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
             seed = f"{self._seed} {space.organisation} {call.operation.operation_id} {state.path}"
-            return documented_reply(call.operation, preferences, seed=seed)
+            reply = documented_reply(call.operation, preferences, seed=seed)
+            _record_applied(FOR_DOCUMENTED_REPLY, request)
+            return reply
         context = self._make_context(space, preferences, now, state.scope)
-        return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
+        reply = await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
+        _record_applied(FOR_BEHAVIOUR, request)
+        return reply
 
     async def _self_checked(
         self, operation: Operation, reply: Reply, body: bytes | Iterator[bytes], state: _RequestState
@@ -436,6 +436,15 @@ class Endpoint:
         if size > LARGE_BYTES and not state.held_answer:
             state.held_answer = await self._answer_budget.take(size)
         return joined
+
+
+def _record_applied(names: Collection[str], request: _DecodedRequest) -> None:
+    """Let the answer say which preferences were applied (RFC 7240, section 3): those with these names, if any."""
+    applied, extra = request.preferences.applied, request.state.extra
+    if applied:
+        told = ", ".join(each for each in applied if each.partition("=")[0] in names)
+        if told:
+            extra["Preference-Applied"] = _header_text(told)
 
 
 def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:

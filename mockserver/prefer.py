@@ -26,6 +26,10 @@ QUERY_PREFIX = "__"
 _STARTS_RUNS = ("bulk_create_runs", "create_run", "create_run_chain", "retry_run")
 _OPERATIONS_OF = {"outcome": _STARTS_RUNS, "duration": _STARTS_RUNS, "failed": ("bulk_create_runs",)}
 
+FOR_BEHAVIOUR = ("outcome", "duration", "failed", "dynamic", "delay")
+"""Those that an answer of a behaviour may have applied: `dynamic=false` among them."""
+FOR_DOCUMENTED_REPLY = ("code", "example", "dynamic", "delay")
+
 
 def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
     """Read the preferences. Those that are unknown or do not apply to the operation are ignored, as the RFC asks.
