@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+from mockserver.admin.violation_texts import text_of_violation
 from mockserver.spec import Bounds, Call, Document, Invalid, Operation, RawRequest, compile_operations, load
 from mockserver.spec.violations import Violation
 from mockserver.suggestions import suggestion
@@ -31,7 +32,7 @@ def operations() -> Mapping[str, Operation]:
 
 
 def decode(operation: Operation, raw: RawRequest) -> Call:
-    """Validate and decode a request. Raises Invalid, which suggests what to write in place of an unknown key."""
+    """Validate and decode a request. Raises Invalid, in the words of the control API."""
     try:
         return operation.decode(raw)
     except Invalid as invalid:
@@ -39,7 +40,11 @@ def decode(operation: Operation, raw: RawRequest) -> Call:
             invalid.violations = _merged(invalid.violations)
         for each in invalid.violations:
             if each["type"] == "extra_forbidden":
-                each["msg"] += f"; {suggestion(str(each['loc'][-1]), _keys(operation, len(each['loc'])))}"
+                name = str(each["loc"][-1])
+                each["msg"] = f"unknown key {name[:100]!r}; {suggestion(name, _keys(operation, len(each['loc'])))}"
+            else:
+                is_list_of_runs = operation.operation_id == "seed_runs"
+                each["msg"] = text_of_violation(each, is_list_of_runs=is_list_of_runs)
         raise
 
 
@@ -57,7 +62,7 @@ def _merged(violations: Sequence[Violation]) -> list[Violation]:
         place, field, *_ = loc = (*each["loc"], "")
         if field in _CLOCK_VALUES:
             loc = (place, field)
-            expected = f"Input should be {_CLOCK_VALUES[field]}"
+            expected = f"should be {_CLOCK_VALUES[field]}"
             each = {"type": "value_error", "loc": list(loc), "msg": expected, "input": each["input"]}
         merged.setdefault(loc, each)
     return list(merged.values())

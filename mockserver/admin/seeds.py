@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.admin.document import decode, operations
+from mockserver.admin.violation_texts import text_of_violation
 from mockserver.behaviour.batch import Script
 from mockserver.behaviour.new_files import decoded
 from mockserver.behaviour.seeding import Seed, SeedError, check_seeds
@@ -35,7 +36,12 @@ def seeds_of_world(runs: bytes, file: Path) -> list[Seed]:
 
 def read_seeds(body: Sequence[Mapping[str, Any]]) -> list[Seed]:
     """Read a valid body of `POST /__admin/runs`. Raises Invalid for content that is not base64."""
-    return [_seed(each, place) for place, each in enumerate(body)]
+    try:
+        return [_seed(each, place) for place, each in enumerate(body)]
+    except Invalid as invalid:
+        for each in invalid.violations:
+            each["msg"] = text_of_violation(each)
+        raise
 
 
 def _seed(source: Mapping[str, Any], place: int) -> Seed:

@@ -235,10 +235,10 @@ def test_fields_are_shown_as_they_were_set_and_null_clears_them():
         ({"status": None}, "status"),
         ({"stauts": "success"}, "stauts"),
         ({"outcome": "cancelled"}, "task_failed"),
-        ({"duration_s": -1}, "greater than or equal to 0"),
+        ({"duration_s": -1}, "should be 0 or more"),
         ({"ended_at": "soon"}, "ended_at"),
         ({"error": "text"}, "error"),
-        ([], "dict"),
+        ([], "should be an object, not a list"),
     ],
 )
 def test_a_wrong_change_is_refused_and_changes_nothing(change, words):

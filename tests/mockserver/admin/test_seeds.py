@@ -235,13 +235,18 @@ def _refused(mock: ControlledMock, *seeds: Any) -> tuple[int, str]:
 _ONE_ID = "00000000-1111-4111-8111-111111111111"
 _WRONG: dict[str, tuple[list[Any], str]] = {
     "none": ([], "at least 1 item"),
-    "not an object": ([5], "dict"),
-    "no workflow": ([{}], "workflow_id"),
+    "not an object": ([5], "should be an object, not 5"),
+    "no workflow": ([{}], "is missing"),
     "no id of a workflow": ([{"workflow_id": "x"}], "workflow_id"),
-    "unknown field": ([{"workflow_id": SUCCEEDS, "stauts": "success"}], "stauts"),
-    "unknown status": ([{"workflow_id": SUCCEEDS, "status": "done"}], "scheduling"),
-    "count 0": ([{"workflow_id": SUCCEEDS, "count": 0}], "greater than or equal to 1"),
-    "count 1001": ([{"workflow_id": SUCCEEDS, "count": 1001}], "less than or equal to 1000"),
+    "unknown field": (
+        [{"workflow_id": SUCCEEDS, "stauts": "success"}],
+        "unknown key 'stauts'; did you mean 'status'?",
+    ),
+    "unknown status": ([{"workflow_id": SUCCEEDS, "status": "done"}], "should be one of scheduling, running,"),
+    "nearly a status": ([{"workflow_id": SUCCEEDS, "status": "failed"}], "did you mean 'task_failed'?"),
+    "no id of a run": ([{"workflow_id": SUCCEEDS, "ids": ["x"]}], "should be a UUID such as 10000000-0000-4000"),
+    "count 0": ([{"workflow_id": SUCCEEDS, "count": 0}], "should be 1 or more, not 0"),
+    "count 1001": ([{"workflow_id": SUCCEEDS, "count": 1001}], "should be 1000 or less, not 1001"),
     "a moment": ([{"workflow_id": SUCCEEDS, "created_at": "yesterday"}], "created_at"),
     "not base64": (
         [{"workflow_id": SUCCEEDS, "outputs": [{"filename": "a", "content": "*"}]}],
@@ -320,6 +325,17 @@ _WRONG: dict[str, tuple[list[Any], str]] = {
         "ended_at is earlier than started_at",
     ),
 }
+
+
+def test_one_seed_in_place_of_a_list_is_refused_with_what_to_write():
+    mock = controlled_mock()
+
+    answer = mock.control("POST", "/runs", {"workflow_id": SUCCEEDS})
+
+    [violation] = answer.json()["detail"]
+    assert violation["loc"] == ["body"]
+    assert violation["msg"].startswith('should be a list of runs, such as [{"workflow_id": "10000000-')
+    assert violation["msg"].endswith("not an object")
 
 
 @pytest.mark.parametrize("what", _WRONG)

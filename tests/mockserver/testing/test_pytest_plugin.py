@@ -63,7 +63,7 @@ def test_the_example_of_the_readme_passes(run):
     [
         ("fault('POST /v1/rums', status=500)", "no operation has the path '/v1/rums': did you mean '/v1/runs'?"),
         ("clock.advance('soon')", "invalid duration 'soon'"),
-        ("seed('card')[0].finish()", "workflow_id: Input should be a valid UUID"),
+        ("seed('card')[0].finish()", "workflow_id: should be a UUID"),
         ("requests('list_rusn')", "did you mean 'list_runs'?"),
     ],
 )
