@@ -144,8 +144,7 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     occupy_standard_descriptors()
     settings = settings_from(values)
     allow_descriptors(settings.limits.max_connections)
-    if open_page and not settings.admin:
-        raise StartError("--open opens the page of the control API, and --no-admin turns it off: give one of them")
+    _refuse_without_effect(settings, open_page=open_page)
     if settings.workers > 1:
         sys.exit(_serve_by_workers(settings, ready_file, open_page=open_page))
     log, app = _logged_app(settings)
@@ -159,6 +158,19 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     log.close()
     if not saved:
         sys.exit(1)
+
+
+def _refuse_without_effect(settings: Settings, *, open_page: bool) -> None:
+    """Raises StartError for an option that has no effect beside another one."""
+    if open_page and not settings.admin:
+        raise StartError("--open opens the page of the control API, and --no-admin turns it off: give one of them")
+    if settings.admin_token is not None and not settings.admin:
+        raise StartError("--admin-token is for the control API, and --no-admin turns it off: give one of them")
+    if settings.time_scale != 1 and settings.progression != "time":
+        what = (
+            f"--time-scale is the speed of runs, and with --progression {settings.progression} no time passes in them"
+        )
+        raise StartError(f"{what}: give one of them")
 
 
 def _serve_by_workers(settings: Settings, ready_file: Path | None, *, open_page: bool) -> int:

@@ -366,8 +366,24 @@ def test_open_opens_the_page_in_the_browser(tmp_path: Path):
         assert _waited_for(opened, process) == f"{url}/__admin/\n"
 
 
-def test_open_without_a_page_is_refused():
-    assert "--no-admin turns it off" in refused("--open", "--no-admin")
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--open", "--no-admin"), "--open opens the page of the control API, and --no-admin turns it off"),
+        (("--admin-token", "x", "--no-admin"), "--admin-token is for the control API, and --no-admin turns it off"),
+        (("--progression", "immediate", "--time-scale", "5"), "with --progression immediate no time passes in them"),
+        (("--progression", "manual", "--time-scale", "5"), "with --progression manual no time passes in them"),
+    ],
+)
+def test_an_option_that_has_no_effect_beside_another_is_refused(flags: tuple[str, ...], told: str):
+    said = refused(*flags)
+    assert told in said
+    assert "give one of them" in said
+
+
+def test_the_help_names_the_default_prefix_of_a_shared_store():
+    shown = " ".join(CliRunner().invoke(main, ["serve", "--help"]).stdout.split())
+    assert "(default prefix: mockserver:)" in shown
 
 
 def test_a_file_of_faults_that_is_wrong_is_told_in_one_line(tmp_path: Path):
