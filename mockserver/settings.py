@@ -331,7 +331,7 @@ class Settings:
     store: StoreURL = _setting(
         StoreURL("memory"),
         "Where the state is kept: memory, for this process alone; or in a Valkey or Redis server, which any number of "
-        "servers share: valkey://HOST:PORT/0?prefix=NAME:",
+        "servers share: valkey://HOST:PORT/0?prefix=NAME: (default prefix: mockserver:)",
         parse=StoreURL.from_text,
         metavar="memory|URL",
     )

@@ -47,8 +47,20 @@ class SharedStore:
             name for name in sorted(fingerprint.keys() | there.keys()) if fingerprint.get(name) != there.get(name)
         ]
         if different:
-            told = ", ".join(f"{name} ({there.get(name)} there, {fingerprint.get(name)} here)" for name in different)
+            told = ", ".join(_difference(name, there.get(name), fingerprint.get(name)) for name in different)
             raise StartError(
                 f"--store {address.shown} has the state of servers with another {told}: "
                 "give another prefix, or the same settings"
             )
+
+
+def _difference(name: str, there: str | None, here: str | None) -> str:
+    """Name a setting by its flag, with its values unless they are digests."""
+    shown = name if name == "version" else f"--{name.replace('_', '-')}"
+    if name in _DIGESTS:
+        return shown
+    return f"{shown} ({_WORDS.get(str(there), there)} there, {_WORDS.get(str(here), here)} here)"
+
+
+_DIGESTS = frozenset({"faults", "spec", "world"})
+_WORDS = {"None": "none", "False": "off", "True": "on"}

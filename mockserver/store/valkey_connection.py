@@ -53,6 +53,9 @@ class Address(NamedTuple):
         return cls(connect_to, prefix, float(timeout), urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
 
 
+EXTRA_MISSING = "run  pip install '.[valkey]'  in a checkout, or install the wheel with [valkey]"
+
+
 class ValkeyConnection:
     """`on_connect` is awaited after each new connection, before any other command; what it raises stops the commands.
 
@@ -64,9 +67,7 @@ class ValkeyConnection:
         try:
             from mockserver.store import valkey_client
         except ModuleNotFoundError as error:
-            raise StartError(
-                f"--store {address.shown} needs the package {error.name}: python -m pip install 'redis[hiredis]>=5'"
-            ) from error
+            raise StartError(f"--store {address.shown} needs the package {error.name}: {EXTRA_MISSING}") from error
         self._client = valkey_client
         self.address = address
         self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
