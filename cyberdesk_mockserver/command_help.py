@@ -31,10 +31,33 @@ class Command(click.Command):
 class Group(click.Group):
     command_class = Command
 
-    def __init__(self, *args: Any, groups: Groups | None = None, examples: str = "", **settings: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        groups: Groups | None = None,
+        examples: str = "",
+        other_names: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        """`other_names` are commands of other tools, and the command that does the same here."""
         super().__init__(*args, **settings)
         self.groups = groups or {}
         self.examples = examples
+        self.other_names = other_names or {}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises click.UsageError, which says what may be meant: click does so for a misspelled command."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            problem = error.format_message()
+            if args[0] in self.other_names:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {self.other_names[args[0]]!r}?")
+            if not problem.startswith("No such command") or "Did you mean" in problem:
+                raise
+            ctx.fail(f"{problem} The commands are {', '.join(sorted(self.commands))}.")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

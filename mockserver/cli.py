@@ -80,6 +80,7 @@ def _drop_output() -> None:
         "List": ("routes", "spec", "cards", "faults"),
         "Check a client": ("verify",),
     },
+    other_names={"run": "serve", "start": "serve", "up": "serve", "check": "verify", "operations": "routes"},
     examples="""\
 mockserver serve --time-scale 100
 mockserver cards

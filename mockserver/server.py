@@ -133,13 +133,23 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        what = (
-            f"port {port} on {host} is in use; --port 0 takes a free one"
-            if error.errno == errno.EADDRINUSE
-            else error.strerror
-        )
-        raise StartError(f"cannot listen on {host}:{port}: {what or error}") from error
+        raise StartError(f"cannot listen on {host}:{port}: {_why_not(error, host, port)}") from error
     return listener
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    """Say why a server cannot listen there, and what to write instead."""
+    hosts = "--host 127.0.0.1 serves this machine, --host 0.0.0.0 others too"
+    if isinstance(error, socket.gaierror):
+        return f"{host} is no address, and no name that is known here ({error.strerror}); {hosts}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} on {host} is in use; --port 0 takes a free one"
+        case errno.EADDRNOTAVAIL:
+            return f"this machine does not have the address; {hosts}"
+        case errno.EACCES:
+            return f"{error.strerror}; ports below 1024 may need more rights, --port 0 takes a free one"
+    return error.strerror or str(error)
 
 
 def url_of(listener: socket.socket) -> str:

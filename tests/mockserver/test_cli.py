@@ -67,8 +67,31 @@ def test_a_port_in_use_is_told_in_one_line_with_the_way_out():
     assert "is in use; --port 0 takes a free one" in err
 
 
-def test_a_host_that_cannot_be_listened_on_is_told_in_one_line():
-    assert "cannot listen on 192.0.2.1:0" in refused("--host", "192.0.2.1", "--port", "0")
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("192.0.2.1", "this machine does not have the address; --host 127.0.0.1 serves this machine"),
+        ("300.1.1.1", "300.1.1.1 is no address, and no name that is known here"),
+    ],
+)
+def test_a_host_that_cannot_be_listened_on_is_told_with_one_that_can(host: str, why: str):
+    said = refused("--host", host)
+    assert f"cannot listen on {host}:0: {why}" in said
+    assert "--host 0.0.0.0 others too" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("start", "Did you mean 'serve'?"),
+        ("run", "Did you mean 'serve'?"),
+        ("frobnicate", "The commands are cards, faults, routes, serve, spec, verify."),
+    ],
+)
+def test_an_unknown_command_is_told_which_there_are(command: str, told: str):
+    done = CliRunner().invoke(main, [command])
+    assert done.exit_code == 2
+    assert f"No such command '{command}'. {told}" in done.stderr
 
 
 def test_a_spec_that_is_not_there_is_told_in_one_line(tmp_path: Path):
