@@ -11,7 +11,7 @@ export class ClockPanel {
     $("clock-freeze").addEventListener("click", () => this.change(this.last?.frozen ? { resume: true } : { freeze: true }));
     for (const button of document.querySelectorAll("[data-advance]")) {
       button.addEventListener("click", async () => {
-        if (await this.change({ advance: button.dataset.advance })) toast(`The clock is ${button.textContent} later`);
+        if (await this.change({ advance: button.dataset.advance })) toast(`The clock was moved forward ${button.textContent.replace("+", "")}`);
       });
     }
     for (const button of document.querySelectorAll("[data-scale]")) {

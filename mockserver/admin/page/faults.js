@@ -25,6 +25,8 @@ const EFFECTS = [
   ["a previous answer to the same read", { fault: "stale-read" }],
 ];
 
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
+
 export class FaultsPanel {
   constructor() {
     this.faults = new Map();
@@ -171,6 +173,18 @@ function sorted(value) {
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]));
 }
 
+/** Which requests: of those that match, and that no fault before it has taken. */
+function placeOf({ nth, cycle }) {
+  const [first, last] = [nth].flat();
+  const place = last === undefined || last === first ? ordinal(first) : `${ordinal(first)} to ${ordinal(last)}`;
+  return cycle === undefined ? `the ${place} request that reaches it` : `the ${place} of every ${cycle} requests that reach it`;
+}
+
+function ordinal(number) {
+  const ending = { one: "st", two: "nd", few: "rd", other: "th" }[ORDINALS.select(number)];
+  return `${number}${ending}`;
+}
+
 function effectOf(fault) {
   const parts = [];
   if (fault.answer) parts.push(`answer ${fault.answer.status ?? ""}`.trim());
@@ -182,8 +196,7 @@ function effectOf(fault) {
   if (fault.delay_s !== undefined) parts.push(`delay ${fault.delay_s} s`);
   if (fault.delay !== undefined) parts.push(`delay ${JSON.stringify(fault.delay)} s`);
   if (fault.retry_after !== undefined) parts.push(`Retry-After ${fault.retry_after}`);
-  if (fault.cycle !== undefined) parts.push(`number ${JSON.stringify(fault.nth ?? 1)} of each ${fault.cycle}`);
-  else if (fault.nth !== undefined) parts.push(`number ${JSON.stringify(fault.nth)}`);
+  if (fault.nth !== undefined) parts.push(placeOf(fault));
   if (fault.times !== undefined) parts.push(`${fault.times}×`);
   if (fault.probability !== undefined) parts.push(`with probability ${fault.probability}`);
   if (fault.for_s !== undefined) parts.push(`for ${fault.for_s} s`);

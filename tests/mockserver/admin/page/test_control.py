@@ -74,6 +74,11 @@ def test_a_preset_that_is_on_is_seen_by_a_page_that_opens_later_and_off_leaves_o
     assert [fault["match"] for fault in control.admin("GET", "faults")["items"]] == ["get_run"]
 
 
+def test_a_clock_that_was_moved_is_told(page: Page, control: Control) -> None:
+    page.get_by_role("button", name="+20 min").click()
+    expect(page.locator(".toast")).to_have_text("The clock was moved forward 20 min")
+
+
 def test_faults_are_listed_with_how_often_they_met_and_are_removed(page: Page, control: Control) -> None:
     control.admin("POST", "faults", {"match": "GET /v1/machines", "times": 1, "answer": {"status": 503}})
     row = page.locator("#fault-list li")
@@ -94,6 +99,13 @@ def test_a_fault_is_listed_with_all_that_it_was_given(page: Page, control: Contr
         "cut, after 7 bytes": {"match": "*", "fault": "cut", "after_bytes": 7},
         "partial-failure, 3 runs fail": {**bulk, "failed": 3},
         "partial-failure, a share of 0.25 fails": {**bulk, "share": 0.25},
+        "reset, the 1st of every 2 requests that reach it": {"match": "*", "fault": "reset", "cycle": 2, "nth": 1},
+        "reset, the 2nd to 3rd request that reaches it, 1×": {
+            "match": "*",
+            "fault": "reset",
+            "nth": [2, 3],
+            "times": 1,
+        },
         "stale-read, 60 s old, for 3600 s": {"match": "*", "fault": "stale-read", "stale_s": 60, "for_s": 3600},
     }
     for fault in given.values():
@@ -139,6 +151,7 @@ def test_a_fault_that_means_nothing_is_refused_with_the_words_of_the_mock(page: 
 
 def test_every_effect_that_the_form_offers_is_one_that_the_mock_takes(page: Page, control: Control) -> None:
     page.get_by_text("Add a fault").click()
+    page.get_by_label("For requests").fill("*")
     effects = page.get_by_label("Answer with")
     names = effects.locator("option").all_text_contents()
     for count, name in enumerate(names, 1):
