@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlun
 from mockserver.errors import MockServerError
 
 _PAGE = 1_000
-_TIMEOUT_S = 30.0
 _NAMELESS = re.compile(r"(?<!/__ns)/__ns(/|/+__admin/?|/+v1/?)?\Z")
 """The end of the URL of a namespace whose name is missing."""
 
@@ -38,8 +37,11 @@ class Count:
 class JournalClient:
     """`url` is the URL of a mock, or of one of its namespaces: `http://127.0.0.1:4010/__ns/NAME`."""
 
-    def __init__(self, url: str, *, admin_token: str | None = None) -> None:
-        """Raises ValueError if `url` is not http(s), or has a query or a fragment, or the token cannot be one."""
+    def __init__(self, url: str, *, admin_token: str | None = None, timeout_s: float = 10.0) -> None:
+        """`timeout_s` is how long to wait for an answer, and for each part of it.
+
+        Raises ValueError if `url` is not http(s), or has a query or a fragment, or the token cannot be one.
+        """
         parts = _parts_of(url)
         if parts is None:
             # An invalid URL may have its password anywhere before the last @.
@@ -52,9 +54,10 @@ class JournalClient:
         self._base = quote(urlsplit(self.url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         try:
-            self._connection = make(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+            self._connection = make(parts.hostname or "", parts.port, timeout=timeout_s)
         except http.client.InvalidURL as error:
             raise ValueError(f"invalid URL of a mock {self.url!r}: {error}") from error
+        self._timeout_s = timeout_s
         self._headers = {"Accept": "application/json"}
         if admin_token is not None:
             if not re.fullmatch(r"[!-~]*", admin_token):
@@ -106,6 +109,9 @@ class JournalClient:
             self._connection.request(method, f"{self._base}/__admin{path}", content, headers)
             answer = self._connection.getresponse()
             text = answer.read()
+        except TimeoutError as error:
+            what = f"no answer from {self.url} within {self._timeout_s:g} s"
+            raise NotReadable(f"{what}: is it a mock? --timeout waits longer") from error
         except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no name of a host
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise NotReadable(f"no answer from {self.url}: {reason}; is the mock running there?") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import click
@@ -14,6 +16,8 @@ from mockserver.settings import environment_variable
 
 _COULD_NOT_CHECK = 2
 _MAX_SHOWN = 5
+_SILENCE_S = 2.0
+"""After this long without an answer, the command says what it waits for."""
 _INCOMPLETE = (
     "The journal is not complete: older requests were dropped, and cannot be checked. "
     "Start the mock with a larger --journal-bytes, or reset it before the tests (POST /__admin/reset)."
@@ -39,9 +43,10 @@ class _AtLeastType(click.ParamType[_AtLeast]):
     cls=Command,
     groups={
         "Checks": ("no_warnings", "no_violations", "at_least", "allow_empty"),
-        "Control API": ("admin_token",),
+        "Control API": ("admin_token", "timeout"),
     },
     examples="""\
+mockserver verify http://127.0.0.1:4010
 mockserver verify http://127.0.0.1:4010 --no-warnings --no-violations
 mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/bulk=1' --at-least list_runs=2
 """,
@@ -74,6 +79,14 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
     metavar="TOKEN",
     help="The token of the control API, if the mock was started with one.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 3_600, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for each answer.",
+)
 def verify(
     url: str,
     *,
@@ -82,21 +95,23 @@ def verify(
     at_least: Sequence[_AtLeast],
     allow_empty: bool,
     admin_token: str | None,
+    timeout: float,
 ) -> None:
     """Check the requests in the journal of a mock.
 
-    URL is that of the mock, or of a namespace of it.
+    URL is that of the mock, or of a namespace of it. Without any check, it is --no-violations.
 
     Exit code: 0 all is in order, 1 a check failed or the journal is incomplete, 2 the journal cannot be read.
     """
     if not (no_warnings or no_violations or at_least):
-        raise click.UsageError("Say what to check: --no-warnings, --no-violations, --at-least 'POST /v1/runs/bulk=1'.")
+        no_violations = True
     try:
-        client = JournalClient(url, admin_token=admin_token)
+        client = JournalClient(url, admin_token=admin_token, timeout_s=timeout)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from error
     try:
-        client.check_mock()
+        with _told_if_it_takes_long(client, timeout):
+            client.check_mock()
         empty = _nothing_came(client)
         found = _wrong_requests(client, warnings=no_warnings, violations=no_violations)
         too_low = [line for match, fewest in at_least if (line := _why_too_low(client, match, fewest)) is not None]
@@ -118,6 +133,18 @@ def verify(
     failed = f"FAILED: {counted}" if counted else "FAILED"
     click.echo(failed if wrong else "OK")
     sys.exit(1 if wrong else 0)
+
+
+@contextmanager
+def _told_if_it_takes_long(client: JournalClient, timeout: float) -> Iterator[None]:
+    text = f"mockserver: waiting for {_line(client.url)}, up to {timeout:g} s"
+    notice = threading.Timer(_SILENCE_S, click.echo, (text,), {"err": True})
+    notice.daemon = True
+    notice.start()
+    try:
+        yield
+    finally:
+        notice.cancel()
 
 
 def _nothing_came(client: JournalClient) -> str | None:

@@ -140,10 +140,12 @@ def test_what_had_to_go_cannot_be_checked_and_fails():
         assert verify(url, "--at-least", "list_machines=1").exit_code == 0
 
 
-def test_without_a_check_it_names_those_that_there_are(url: str):
+def test_without_a_check_no_request_may_break_the_contract(url: str):
+    httpx.get(f"{url}/v1/runs?pagesize=3", headers=AUTH)
+    assert verify(url).exit_code == 0
+    send_odd_requests(url)
     result = verify(url)
-    assert result.exit_code == 2
-    assert "--no-warnings, --no-violations, --at-least" in result.output
+    assert (result.exit_code, result.stdout) == (1, verify(url, "--no-violations").stdout)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,17 @@ def test_nobody_there_is_told():
     result = verify(f"http://127.0.0.1:{port}", "--no-warnings")
     assert result.exit_code == 2
     assert f"no answer from http://127.0.0.1:{port}: Connection refused; is the mock running there?" in result.output
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_in_silence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mockserver.commands.verify._SILENCE_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        result = verify(url, "--timeout", "0.5")
+    assert (result.exit_code, result.stdout) == (2, "")
+    waiting, failed = result.stderr.splitlines()
+    assert waiting == f"mockserver: waiting for {url}, up to 0.5 s"
+    assert failed == f"mockserver: no answer from {url} within 0.5 s: is it a mock? --timeout waits longer"
 
 
 @pytest.mark.parametrize(
