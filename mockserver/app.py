@@ -168,7 +168,9 @@ class MockApp:
             exposed_headers=EXPOSED_HEADERS,
         )
         self._keeps_journal = settings.journal_bytes > 0
-        self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
+        self._reference = Reference(
+            api, api_has=routes.has_path, has_control_api=settings.admin, has_own_tokens=bool(settings.token)
+        )
         self._pages = self._reference.paths
         body_timeout = settings.limits.body_timeout
         bodies = Bodies(max_bytes=settings.max_body, max_together=settings.max_body, timeout_s=body_timeout)

@@ -29,7 +29,7 @@ from mockserver.descriptors import allow_descriptors, occupy_standard_descriptor
 from mockserver.errors import StartError
 from mockserver.log import Log, LogHandler, standard_error, write_warning
 from mockserver.ready_file import ReadyFile
-from mockserver.reference import PAGE
+from mockserver.reference import PAGE, accepted_tokens
 from mockserver.server import Server, listen, listeners, local_url_of, url_of
 from mockserver.settings import Settings, environment_variable
 from mockserver.state_file import load_states, save_states
@@ -257,8 +257,7 @@ def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
         only = "  (for this machine only; --admin-token TOKEN opens it to others)" if here else ""
         lines.append(f"  page       {local}{PAGE}{only}")
     lines.append(f"  reference  {local}/docs")
-    who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
-    lines.append(f"Accepts {who}. Ctrl-C ends it.")
+    lines.append(f"Accepts {accepted_tokens(has_own_tokens=bool(app.settings.token))}. Ctrl-C ends it.")
     if app.settings.log_level == "debug":
         width = max((len(operation.path) for operation in app.operations.values()), default=0)
         lines += [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]

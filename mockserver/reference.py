@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from html import escape
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from mockserver.api_document import APIDocument
 from mockserver.reply import JSON, BytesContent, JSONContent, Reply
 
 PAGE = "/__admin/"
+_CONTROL_API = "/__admin/openapi.json"
 _DOCS = ("/docs", "/docs/")
 _PACKAGE = "flask_swagger_ui"
 _ASSETS = {
@@ -37,12 +39,21 @@ class _Page(NamedTuple):
 class Reference:
     """Pages by path. They cost a request of the API no more than a check of `paths`."""
 
-    def __init__(self, api: APIDocument, *, api_has: Callable[[str], bool], has_page: bool) -> None:
-        """`api_has` returns whether the API has a path; `has_page` is whether there is a page at `/__admin/`."""
+    def __init__(
+        self, api: APIDocument, *, api_has: Callable[[str], bool], has_control_api: bool, has_own_tokens: bool
+    ) -> None:
+        """`api_has` returns whether the API has a path; `has_control_api` is whether there is one at `/__admin/`.
+
+        `has_own_tokens`: only tokens that were given are accepted. They are not shown.
+        """
         self._title = str(_mapping(api.document.root.get("info")).get("title", "API"))
         self._links = {"reference": "/docs", "openapi": "/openapi.json"}
-        if has_page:
-            self._links = {"page": PAGE, **self._links}
+        if has_control_api:
+            self._links = {"page": PAGE, **self._links, "control_api": _CONTROL_API}
+        self._facts = {
+            "version": version("cyberdesk-mockserver"),
+            "tokens": accepted_tokens(has_own_tokens=has_own_tokens),
+        }
         pages = {
             "/": _Page(_HTML, self._root),
             # Browsers request it with every page: it must not appear in the journal as an invalid request.
@@ -52,14 +63,17 @@ class Reference:
             **self._docs(),
         }
         self._pages = {path: page for path, page in pages.items() if not api_has(path)}
-        self._links = {name: path for name, path in self._links.items() if path in self._pages or path == PAGE}
+        self._links = {
+            name: path for name, path in self._links.items() if path in self._pages or path in (PAGE, _CONTROL_API)
+        }
         self.paths: Collection[str] = frozenset(self._pages)
 
     def reply(self, path: str, accept: str) -> Reply:
         """`path` is one of `paths`."""
         page = self._pages[path]
         if path == "/" and "text/html" not in accept:
-            return Reply(200, JSONContent({"name": "cyberdesk-mockserver", **self._links}), headers={"Vary": "Accept"})
+            content = JSONContent({"name": "cyberdesk-mockserver", **self._facts, **self._links})
+            return Reply(200, content, headers={"Vary": "Accept"})
         headers = {"Content-Security-Policy": page.policy, "Cache-Control": "no-cache", **_COMMON}
         if path == "/":
             headers["Vary"] = "Accept"
@@ -77,11 +91,16 @@ class Reference:
         return {**reference, "/docs/reference.js": script, **assets}
 
     def _root(self) -> bytes:
-        names = {"page": "What happens in the mock, and its controls", "reference": "Reference of the API"}
+        names = {
+            "page": "What happens in the mock, and its controls",
+            "reference": "Reference of the API",
+            "control_api": "OpenAPI document of the control API",
+        }
         items = "".join(
             f'<li><a href="{path}">{names.get(name, "OpenAPI document")}</a></li>' for name, path in self._links.items()
         )
-        body = f"<h1>{escape(self._title)}: mock</h1><ul>{items}</ul>"
+        facts = f"<p>cyberdesk-mockserver {escape(self._facts['version'])}. Accepts {self._facts['tokens']}.</p>"
+        body = f"<h1>{escape(self._title)}: mock</h1>{facts}<ul>{items}</ul>"
         return _html(f"{self._title}: mock", body, '<meta name="color-scheme" content="light dark">')
 
     def _reference(self) -> bytes:
@@ -94,6 +113,10 @@ class Reference:
     def _not_installed(self) -> bytes:
         what = "<p>The reference needs <code>pip install flask-swagger-ui</code>, and then a new start.</p>"
         return _html(f"{self._title}: reference", what)
+
+
+def accepted_tokens(*, has_own_tokens: bool) -> str:
+    return "the tokens given with --token" if has_own_tokens else "any bearer token that begins with 'test'"
 
 
 def _icon() -> bytes:
@@ -129,12 +152,19 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 follow();
 dark.addEventListener("change", follow);
 
+const ABOUT_THE_MOCK =
+  "**This is a mock.** The header `Prefer` asks it for a certain answer: `code=422`, `example=NAME`, `dynamic=true`, " +
+  "`delay=2`, `failed=3` (of a bulk create), `outcome=task_failed` and `duration=5` (of runs). So does a query " +
+  "parameter with two underscores, such as `?__code=422`. `Preference-Applied` in the answer lists what was applied.";
+
 // Requests go to this mock alone, whichever servers the document names: a token for the real API stays here.
 fetch("/openapi.json")
   .then((answer) => answer.json())
   .then((spec) => {
+    const description = `${ABOUT_THE_MOCK}\n\n${spec.info?.description ?? ""}`;
+    const info = { ...spec.info, description };
     SwaggerUIBundle({
-      spec: { ...spec, servers: [{ url: location.origin, description: "this mock" }] },
+      spec: { ...spec, info, servers: [{ url: location.origin, description: "this mock" }] },
       dom_id: "#reference",
       deepLinking: true,
       docExpansion: "list",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 import yaml
 
 from mockserver import reference
+from mockserver.api_document import api_document
+from mockserver.prefer import _PARSERS
+from mockserver.reference import Reference
 from tests.mockserver.admin.control import controlled_mock
 from tests.mockserver.inprocess import Mock
 
@@ -49,14 +53,34 @@ def test_the_root_leads_programs_and_browsers_to_the_page_and_the_reference():
     links = mock.get("/").json()
     assert links == {
         "name": "cyberdesk-mockserver",
+        "version": version("cyberdesk-mockserver"),
+        "tokens": "any bearer token that begins with 'test'",
         "page": "/__admin/",
         "reference": "/docs",
         "openapi": "/openapi.json",
+        "control_api": "/__admin/openapi.json",
     }
     shown = mock.get("/", headers=BROWSER)
     assert shown.headers["content-type"] == "text/html; charset=utf-8"
     assert shown.headers["vary"] == "Accept"
-    assert re.findall('href="([^"]+)"', shown.text) == ["/__admin/", "/docs", "/openapi.json"]
+    assert re.findall('href="([^"]+)"', shown.text) == [
+        "/__admin/",
+        "/docs",
+        "/openapi.json",
+        "/__admin/openapi.json",
+    ]
+    assert f"cyberdesk-mockserver {version('cyberdesk-mockserver')}. Accepts any bearer token" in shown.text
+
+
+def test_the_root_says_that_only_given_tokens_are_accepted():
+    pages = Reference(api_document(None), api_has=lambda _: False, has_control_api=True, has_own_tokens=True)
+    for accept in ("", BROWSER["Accept"]):
+        assert b"the tokens given with --token" in pages.reply("/", accept).render()
+
+
+def test_the_reference_tells_of_every_preference():
+    script = Mock().get("/docs/reference.js").text
+    assert all(f"`{name}=" in script for name in _PARSERS)
 
 
 def test_without_the_control_api_its_page_is_not_mentioned():
@@ -106,7 +130,7 @@ def test_what_the_api_has_itself_is_the_apis(tmp_path: Path):
     assert mock.get("/docs").status_code == 204
     assert mock.get("/openapi.json").status_code == 204
     assert mock.get("/docs/reference.js").status_code == 200
-    assert mock.get("/").json() == {"name": "cyberdesk-mockserver", "page": "/__admin/"}
+    assert not {"reference", "openapi"} & mock.get("/").json().keys()
 
 
 def test_a_title_is_never_markup(tmp_path: Path):
