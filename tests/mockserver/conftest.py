@@ -53,14 +53,13 @@ _prefixes = count(1)
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.path.relative_to(_HERE).as_posix() in _BOTH:
-        metafunc.fixturenames.append("store")
         metafunc.parametrize("store", ["memory", "valkey"], indirect=True, scope="module")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def store(request: pytest.FixtureRequest) -> Iterator[None]:
     """The store of the mocks in this process."""
-    if request.param == "memory":
+    if getattr(request, "param", "memory") == "memory":
         yield
         return
     server: valkey.Valkey = request.getfixturevalue("valkey_server")

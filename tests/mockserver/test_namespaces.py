@@ -9,6 +9,10 @@ from tests.mockserver.inprocess import SUCCEEDS, Mock
 _BODY = {"workflow_id": SUCCEEDS}
 
 
+def test_tests_over_both_stores_have_the_store_of_their_name(request: pytest.FixtureRequest):
+    assert Mock().app.settings.store.url.startswith(request.node.callspec.params["store"])
+
+
 def test_no_namespace_sees_anothers_runs():
     mock = Mock()
     here = mock.create()

@@ -443,7 +443,7 @@ def test_no_namespace_sees_anothers_requests():
 
 
 def test_a_request_that_is_being_handled_is_shown_without_an_answer():
-    mock = controlled_mock()
+    mock = ControlledMock(store="memory")  # a shared journal has answered requests only
 
     async def both() -> dict[str, Any]:
         import asyncio

@@ -182,7 +182,7 @@ def test_a_change_after_a_restore_leaves_other_namespaces_alone():
 
 
 def test_what_is_shared_stands_in_a_state_once():
-    mock = ControlledMock()
+    mock = ControlledMock(store="memory")  # in which the steps share one object
     mock.post("/v1/runs/chain", {**A_CHAIN, "steps": [{"workflow_id": SUCCEEDS, "inputs": {"b": 1}}] * 50})
 
     text = mock.control("GET", "/state").text

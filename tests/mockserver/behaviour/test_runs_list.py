@@ -382,7 +382,7 @@ def test_many_inputs_that_the_steps_of_a_chain_share_are_searched_once_and_in_th
         searched.append(len(values))
         return names_with(values, sought)
 
-    mock = Mock()
+    mock = Mock(store="memory")  # in which the steps share one object
     steps = [{"workflow_id": SUCCEEDS, "inputs": {"a": 1}}] * 20
     mock.post("/v1/runs/chain", {"steps": steps, "shared_inputs": {f"k{number}": number for number in range(5_000)}})
     monkeypatch.setattr(MergedInputs, "__bytes__", merged)

@@ -1,10 +1,12 @@
-"""Sensitive values: no answer shows one, and nothing in memory keeps one."""
+"""Sensitive values: no answer shows one, and no store keeps one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from mockserver.behaviour.secrets import aliases
 from tests.mockserver.inprocess import NEEDS_AN_INVOICE_NUMBER, SUCCEEDS, Mock
@@ -44,7 +46,22 @@ _REQUESTS = {
 
 def _everything(mock: Mock) -> str:
     """All that the store keeps, as text."""
-    return repr([space._units for space in mock.app._store._spaces.values()])
+    shared = mock.app._shared
+    if shared is None:
+        return repr([space._units for space in mock.app._store._spaces.values()])
+    address = shared.connection.address
+    with redis.Redis.from_url(address.url) as client:
+        keys = client.keys(f"{address.prefix}*")
+        return repr([_READS[client.type(key)](client, key) for key in keys])
+
+
+_READS: dict[bytes, Callable[[Any, bytes], Any]] = {
+    b"string": lambda client, key: client.get(key),
+    b"hash": lambda client, key: client.hgetall(key),
+    b"list": lambda client, key: client.lrange(key, 0, -1),
+    b"set": lambda client, key: client.smembers(key),
+    b"zset": lambda client, key: client.zrange(key, 0, -1),
+}
 
 
 @pytest.mark.parametrize("way", _REQUESTS)
