@@ -36,7 +36,7 @@ def test_the_documented_calls_work_as_they_stand(source):
 
 
 _WRONG: list[tuple[Any, str]] = [
-    ([], "dict"),
+    ([], "should be an object, not a list"),
     ({}, "match: say which requests are meant"),
     ({"match": 5, **_500}, "match"),
     ({"match": "list_rusn", **_500}, "match: 'list_rusn' matches no request: did you mean 'list_runs'?"),
@@ -78,10 +78,10 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "probability": 1.1, **_500}, "probability: a number from 0 to 1, not 1.1"),
     ({"match": "*", "probability": True, **_500}, "probability: a number from 0 to 1"),
     ({"match": "*", "for_s": -1, **_500}, "for_s: a number from 0 to 1,000,000, not -1"),
-    ({"match": "*", "headers": ["X-Mine"], **_500}, "valid dictionary"),
+    ({"match": "*", "headers": ["X-Mine"], **_500}, "should be an object"),
     ({"match": "*", "headers": {"X-Mine": 1}, **_500}, "headers: a mapping of names to values"),
     ({"match": "*", "headers": {"\u20ac": "x"}, **_500}, "headers: a mapping of names to values"),
-    ({"match": "*", "body": "x", **_500}, "valid dictionary"),
+    ({"match": "*", "body": "x", **_500}, "should be an object"),
     ({"match": "*", "body": {"count": 5}, **_500}, 'such as {"/count": 5}'),
     # answers
     ({"match": "*", "answer": 500}, 'answer: a mapping, such as {"status": 500'),
@@ -141,7 +141,7 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": "*", "fault": "stale-read", "stale_s": "old"}, "stale_s: a number from 0"),
     # presets
     ({"preset": "flakey"}, "preset: 'flakey' is not one of flaky, slow, outage"),
-    ({"preset": 5}, "valid string"),
+    ({"preset": 5}, "should be text, not 5"),
     ({"preset": "flaky", "answer": {"status": 500}}, "unknown key 'answer' beside a preset"),
     ({"preset": "flaky", "times": 0}, "times: a whole number from 1"),
 ]
