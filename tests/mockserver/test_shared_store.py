@@ -150,15 +150,15 @@ def test_the_journal_of_all_namespaces_is_limited_and_says_what_is_gone(url: str
 
 def test_no_token_and_no_sensitive_value_is_stored(pair, valkey_server: Valkey):
     one, other = pair
-    one.create(sensitive_input_values={"pin": "swordfish-swordfish"}, token="test-very-secret")
-    one.post("/v1/runs", {"sensitive_input_values": "swordfish-swordfish"})
-    one.get("/v1/runs?token=swordfish-swordfish")
+    one.create(sensitive_input_values={"pin": "sturgeon-sturgeon"}, token="test-of-a-sturgeon")
+    one.post("/v1/runs", {"sensitive_input_values": "sturgeon-sturgeon"})
+    one.get("/v1/runs?token=sturgeon-sturgeon")
     assert other.asked("/requests")["total"] == 3
     # Words that no other test sends: all tests of a process have one server.
     stored = valkey_server.everything()
     assert b"vault_" in stored
-    assert b"swordfish" not in stored
-    assert b"very-secret" not in stored
+    assert b"sturgeon" not in stored
+    assert b"of-a-sturgeon" not in stored
 
 
 def test_who_watches_one_server_is_told_what_another_does(pair):
