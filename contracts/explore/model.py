@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, NoReturn
 
 from contracts.core.counting import counted
-from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, WriteResult
+from contracts.engine import CallResult, CaseContext, Inconclusive, Scenario, WriteResult, assume
 from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.explore import steps
 from contracts.explore.model_run import TOKENS, Change, ModelRun, answered, fail
@@ -172,6 +172,8 @@ class Model:
         write = self._writes.get(step.write) or self._writes.get(step.write.rpartition(".")[0])
         if write is None:
             return
+        if write.run is not None:
+            self._read_before(write.run)
         again, self._has_repeated = answered(write.send()), True
         self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
@@ -184,6 +186,13 @@ class Model:
                 write.run.read()
             else:
                 write.run.read_unchanged(again, "IDEM-REPLAY", "a repeat changes a run")
+
+    def _read_before(self, run: ModelRun) -> None:
+        """Read a run before a request that must not change it: for what the read shows, that one is not to blame."""
+        if not run.known.is_deleted and self.context.check.offers("get_run"):
+            had_ended = run.known.has_ended
+            run.read()
+            assume(had_ended or run.known.status != "cancelled", "a run is cancelled that no request has cancelled")
 
     # Lists
 
@@ -251,6 +260,8 @@ class Model:
         if not self.context.check.offers(operation, "get_run"):
             return
         token = TOKENS[1 - run.organisation]
+        if operation != "get_run":
+            self._read_before(run)
         result = answered(self.context.call(operation, run.id, token=token, **steps.CROSS_TENANT_BODIES[operation]))
         cause = f"another organisation may use {operation}"
         expected = "404, since for another organisation the run does not exist"

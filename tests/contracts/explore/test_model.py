@@ -280,6 +280,28 @@ class RetriesFail(Standin):
         raise RuntimeError
 
 
+class RetriesAreReadLate(Standin):
+    """The first read after a retry has an old value, from a cache."""
+
+    field: str = "status"
+    value: Any = "cancelled"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.cached: set[str] = set()
+
+    def again(self, org: Any, run: Any) -> None:
+        super().again(org, run)
+        self.cached.add(run.id)
+
+    def show(self, run: Any, where: str, *more: Any) -> Any:
+        shown = super().show(run, where, *more)
+        if where == "get_run" and run.id in self.cached:
+            self.cached.remove(run.id)
+            shown[self.field] = self.value
+        return shown
+
+
 IN_A_SESSION = Create("second", {"start_session": True})
 
 
@@ -318,6 +340,19 @@ def test_each_comparison_finds_its_fault(
 
     assert shown_by(sequence, tmp_path) is None
     assert shown_by(sequence, tmp_path, kind) == (rule, cause)
+
+
+class RetriesAreReadWithTheOldError(RetriesAreReadLate):
+    field, value = "error", ["x"]
+
+
+@pytest.mark.parametrize("step", [CrossTenantAccess(TWO, "update_run"), RepeatStep("retry")])
+def test_a_change_that_is_read_late_is_not_said_of_the_next_request(step: Step, tmp_path: Path) -> None:
+    steps = [MAKE, CANCEL, update({"error": ["x"]}), RETRY, step]
+
+    with pytest.raises(Inconclusive, match="a run is cancelled that no request has cancelled"):
+        shown_by(steps, tmp_path, RetriesAreReadLate)
+    assert shown_by(steps, tmp_path, RetriesAreReadWithTheOldError) == ("RETRY-RULES", "an error while scheduling")
 
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
