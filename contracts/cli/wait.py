@@ -22,12 +22,8 @@ def wait_for(
     """Wait until the target answers with any status. Sends no token. `tell` is called with a message if it does not
     answer at once. Raises CouldNotCheck if no answer came within `for_s` seconds.
     """
-    from contracts.guard.upstream import (
-        Lost,
-        Upstream,
-        proxy_for,
-        step_without_answer,
-    )  # needs the packages of the extra
+    # It needs the packages of the extra.
+    from contracts.guard.upstream import Lost, Upstream, proxy_for, step_without_answer
 
     upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url))
     end = monotonic() + for_s
