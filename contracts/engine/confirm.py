@@ -36,6 +36,10 @@ this happens by chance in one of a thousand cases.
 """
 READ_AGAIN_AFTER_S: Final = (0.1, 0.9)
 """How long to wait before a read that shows a violation is sent again, each time."""
+REPEATS_OF_A_FINDING: Final = 3
+"""How often the case of a finding is sent once more, to tell whether it shows the violation each time."""
+MOST_TO_REPEAT: Final = 10
+"""A case that costs more, in requests, is not sent once more for that."""
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
 
@@ -57,6 +61,8 @@ class _Repetition:
     """What the case showed again; None if it did not."""
     under_load: RuleViolated | None = None
     """What the original case showed again together with the cases that ran at the same time."""
+    shown: int = REPEATS_OF_A_FINDING
+    """In how many of REPEATS_OF_A_FINDING more attempts `case` showed the violation."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -98,10 +104,17 @@ class Confirmer:
             again.failed,
             recorded=recorded,
             secrets=self.check.canaries.forms,
-            cause_in_words=OUTDATED if self._is_outdated(final) else "",
+            cause_in_words=self._cause_in_words(again, final),
             stable=stable,
             intermittent=not stable and (final.is_proof or again.under_load is not None),
         )
+
+    def _cause_in_words(self, again: _Repetition, final: RuleViolated) -> str:
+        if self._is_outdated(final):
+            return OUTDATED
+        if again.shown == REPEATS_OF_A_FINDING:
+            return ""
+        return f"not each time: sent {REPEATS_OF_A_FINDING} times more, it shows {again.shown or 'no'} more"
 
     def _repeat(
         self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool
@@ -120,9 +133,21 @@ class Confirmer:
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
             self._shrink(again, again.confirmed, cost_limit)
+            again.shown = self._shown_again(again.case, again.confirmed)
         if beside and not by_others and again.confirmed is None and self._cost < cost_limit:
             again.under_load = self._reproduce([origin, *beside], first.dedup_key)
         return again
+
+    def _shown_again(self, case: ScenarioCase, confirmed: RuleViolated) -> int:
+        """Return in how many of REPEATS_OF_A_FINDING attempts the case shows the violation. A case that depends on
+        chance, or costs much, counts as showing it each time.
+        """
+        if case[0].attempts > 2 or _cost_of(confirmed.all_exchanges) > MOST_TO_REPEAT:
+            return REPEATS_OF_A_FINDING
+        passed = 0
+        with contextlib.suppress(OutOfTime):
+            passed = sum(self._try(case, confirmed.dedup_key).passed for _ in range(REPEATS_OF_A_FINDING))
+        return REPEATS_OF_A_FINDING - passed
 
     def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int) -> None:
         """Replace the case by the smallest one that repeats the violation. No further case is tried once `_cost` has
@@ -180,7 +205,7 @@ class Confirmer:
     def _try(self, case: ScenarioCase, dedup_key: str) -> Attempt:
         attempt = self.attempt(*case, only=dedup_key)
         with self.check.lock:
-            self._cost += sum(1 + len(each.answer.body) // BYTES_OF_A_REQUEST for each in attempt.exchanges)
+            self._cost += _cost_of(attempt.exchanges)
         return attempt
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
@@ -228,3 +253,8 @@ class Confirmer:
             leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
             sources = [each for each in recorded if leaked and leaked in (each.request.body or b"")][:1]
         return [source for source in sources if source not in final.exchanges]
+
+
+def _cost_of(exchanges: Sequence[Exchange]) -> int:
+    """Return what exchanges cost, in requests."""
+    return sum(1 + len(each.answer.body) // BYTES_OF_A_REQUEST for each in exchanges)

@@ -159,6 +159,21 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
     assert not runner.unstable
 
 
+def test_a_finding_that_does_not_show_each_time_says_so() -> None:
+    answers = iter([500, 500, 500, 404, 500, 404])
+    sent: list[Request] = []
+
+    def reply(request: Request) -> tuple[int, Any]:
+        sent.append(request)
+        return next(answers) if request == sent[0] else 404, {"detail": "x"}
+
+    runner = after_running(reply, create, {"body": {"count": 1}})
+
+    (finding,) = runner.findings
+    assert (finding.stable, finding.guess) == (True, "not each time: sent 3 times more, it shows 1 more")
+    assert finding.first_line.endswith(f"({finding.guess})")
+
+
 def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_looks_for_it() -> None:
     page = (200, PAGE)
     runner = Runner(world_of(lambda request: page))
