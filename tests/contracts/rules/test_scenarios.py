@@ -172,6 +172,7 @@ class KeysOfTheLast400Writes(requests.KeysOfTheLastFiftyWrites):
     kept = 400
 
 
+@pytest.mark.matrix
 def test_a_key_that_is_forgotten_is_not_said_to_repeat_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     only(KEYS, monkeypatch)
 
@@ -248,6 +249,7 @@ class KeysAtOnceRefused(Standin):
         return await super().once(call, handle)
 
 
+@pytest.mark.matrix
 def test_concurrent_requests_are_inconclusive_if_none_is_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
