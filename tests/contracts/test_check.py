@@ -457,7 +457,8 @@ def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: o
         result = checked(url, {"READ-BACK", "REQ-ATOMIC", "UPDATE-PARTIAL", "RETRY-RULES", "LIFECYCLE"}, max_time_s=20)
 
     assert [finding.cause for finding in result.findings] == [f"{field} of get_run is not of its schema"]
-    assert [finding.guess for finding in result.findings] == [""]
+    guesses = {finding.guess.partition(":")[0] for finding in result.findings}
+    assert guesses <= ({"", "not each time"} if is_at_times else {""})
     assert not [note for note in result.notes if "Internal error" in note]
 
 
