@@ -182,11 +182,11 @@ def require_rules_to_judge(target: Target, rules: Collection[str] | None, requir
     check = undiscovered(target)
     require_a_rule_to_judge(check, wanted_rules(rules))
     for rule in required:
-        if why := why_none_allowed(check, rule):
+        if why := why_unjudged(check, rule):
             raise CouldNotCheck(f"{rule} is required, and cannot be judged: {why}")
 
 
-def why_none_allowed(check: CheckContext, rule: str) -> str:
+def why_unjudged(check: CheckContext, rule: str) -> str:
     """Return why the flags allow no case that can judge the rule; empty if they allow one."""
     if not check.target.may_write:
         return "nothing may be created without --allow-writes" if _only_creates(rule) else ""
@@ -198,7 +198,7 @@ def why_none_allowed(check: CheckContext, rule: str) -> str:
 
 def require_a_rule_to_judge(check: CheckContext, wanted: Collection[str]) -> None:
     """Raises CouldNotCheck if no case can judge any of the rules, before a run is created for nothing."""
-    reasons = {rule: why_none_allowed(check, rule) for rule in sorted(wanted)}
+    reasons = {rule: why_unjudged(check, rule) for rule in sorted(wanted)}
     if reasons and all(reasons.values()):
         of_rules = "; ".join(f"{rule} cannot be judged: {why}" for rule, why in reasons.items())
         raise CouldNotCheck(of_rules)
@@ -326,7 +326,7 @@ def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: l
         return "the budget does not cover one run"
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in context.not_affordable):
         return "the budget does not cover its cases"
-    if not_allowed := why_none_allowed(context, rule):
+    if not_allowed := why_unjudged(context, rule):
         return not_allowed
     if field := CREATE_RULES.get(rule, ""):
         return f"no create with {field} was accepted"

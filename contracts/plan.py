@@ -10,7 +10,7 @@ from contracts.check import (
     require_rules_to_judge,
     undiscovered,
     wanted_rules,
-    why_none_allowed,
+    why_unjudged,
 )
 from contracts.core.counting import counted
 from contracts.core.target import Target
@@ -61,6 +61,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> Plan:
     judged = wanted & {"HTTP-LIMIT"}
     require_rules_to_judge(target, rules)
     check = undiscovered(target)
+    wanted = frozenset(rule for rule in wanted if not why_unjudged(check, rule))
     scenarios = ordered_scenarios(target, wanted)
     if check.is_live and target.may_write and FIRST_CREATE.name not in {scenario.name for scenario in scenarios}:
         scenarios = [FIRST_CREATE, *scenarios]  # it is sent in any case
@@ -71,7 +72,6 @@ def plan(target: Target, rules: Collection[str] | None = None) -> Plan:
         if not cases and (check.is_live or needs_second):
             continue
         judges = RULES_OF_EVERY_ANSWER.union(scenario.rules)
-        judges = frozenset(rule for rule in judges if not why_none_allowed(check, rule))
         if check.is_live:
             judges = frozenset(rule for rule in judges if may_judge(check, scenario, rule))
         runs = _most_runs(target, scenario, cases)

@@ -114,7 +114,7 @@ class Confirmer:
             return OUTDATED
         if again.shown == REPEATS_OF_A_FINDING:
             return ""
-        return f"not each time: sent {REPEATS_OF_A_FINDING} times more, it shows {again.shown or 'no'} more"
+        return f"not each time: in {again.shown} of {REPEATS_OF_A_FINDING} further attempts"
 
     def _repeat(
         self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool

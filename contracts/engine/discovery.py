@@ -164,7 +164,7 @@ class _Discovery:
         check = self.check
         if not self.target.may_write:
             check.may_create = False
-            check.note("Nothing was created, since nothing may be without --allow-writes: other rules were checked.")
+            check.note("Creates were not allowed (--allow-writes), so only the rules that need none were checked.")
             return
         if check.is_live:
             self._create_live_run()

@@ -68,12 +68,16 @@ CREDENTIALS: Final = {authorization: credentials for credentials, authorization 
 """What a journal writes for the authorization of a request."""
 
 
+def named_directory() -> Path | None:
+    """Return `CONTRACTS_JOURNAL_DIR`; None if it is not set, or empty."""
+    named = os.environ.get("CONTRACTS_JOURNAL_DIR")
+    return Path(named) if named else None
+
+
 def default_directory() -> Path:
     """Return `CONTRACTS_JOURNAL_DIR` or a folder in the user's state directory, whatever the working directory."""
-    if chosen := os.environ.get("CONTRACTS_JOURNAL_DIR"):
-        return Path(chosen)
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "cyberdesk-contracts"
+    return named_directory() or (Path(state) if state else Path.home() / ".local" / "state") / "cyberdesk-contracts"
 
 
 @dataclass(slots=True)

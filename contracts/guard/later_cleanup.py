@@ -1,7 +1,6 @@
 """Cleans up after checks that crashed or did not clean up, using their journals."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from contracts.guard.journal import (
     JournalRecord,
     default_directory,
     journals,
+    named_directory,
     other_origins,
 )
 from contracts.guard.journal_cleanup import clean_up
@@ -75,8 +75,7 @@ def clean_up_journals(
     cleanup = _LaterCleanup(given_tokens, ca_bundle, clock or Clock(), on_begin, url_is_named=url is not None)
     report = cleanup.report
     directory = journal_dir or default_directory()
-    is_named = "CONTRACTS_JOURNAL_DIR" in os.environ
-    if not directory.is_dir() and (directory.exists() or is_named):
+    if not directory.is_dir() and (directory.exists() or directory == named_directory()):
         report.unclear += 1
         what = f"{directory} is not a folder" if directory.exists() else f"there is no folder {directory}"
         report.problems.append(f"{what}: correct CONTRACTS_JOURNAL_DIR")

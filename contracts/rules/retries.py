@@ -105,8 +105,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         later = {"session_alias": "Later", "release_session_after": False, "input_values": {"later": 1}}
         yield RunCase(named, is_single=True, events=(*retry_case(later).events, CANCEL, RETRY))
         for reuse in (True, False):  # the id of the session may be that of the run
-            session = {"start_session": True, "session_alias": "front"}
-            yield retry_case({"reuse_session": reuse}, fields=session, is_single=True)
+            yield retry_case({"reuse_session": reuse}, fields={"start_session": True}, is_single=True)
     for count, index in ((2, 0), (3, 2), (101, 100)):
         inputs = {"input_values": write_bodies.INPUTS}
         yield retry_case(filled=filled, fields=inputs, count=count, index=index)

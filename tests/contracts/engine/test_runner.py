@@ -170,7 +170,7 @@ def test_a_finding_that_does_not_show_each_time_says_so() -> None:
     runner = after_running(reply, create, {"body": {"count": 1}})
 
     (finding,) = runner.findings
-    assert (finding.stable, finding.guess) == (True, "not each time: sent 3 times more, it shows 1 more")
+    assert (finding.stable, finding.guess) == (True, "not each time: in 1 of 3 further attempts")
     assert finding.first_line.endswith(f"({finding.guess})")
 
 

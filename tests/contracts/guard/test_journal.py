@@ -192,7 +192,7 @@ def test_a_folder_of_journals_that_is_named_and_not_there_is_told(tmp_path, monk
         1,
         [f"there is no folder {tmp_path / 'misspelled'}: correct CONTRACTS_JOURNAL_DIR"],
     )
-    monkeypatch.delenv("CONTRACTS_JOURNAL_DIR")
+    monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", "")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of a user who has made no check"))
     assert clean_up_journals(None, token="t").problems == []
     assert report.unclear == 1
