@@ -374,6 +374,34 @@ def test_a_total_that_counts_another_run_now_and_then_is_no_finding(monkeypatch:
     assert result.verdict == "passed"
 
 
+class AttachmentsAreReplaced(Standin):
+    """Now and then an attachment is deleted before a read of the list, and another is created after it, or the other
+    way round, which moves the others.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.reads = 0
+
+    def list_run_attachments(self, call: Any, query: Any) -> Any:
+        answer = super().list_run_attachments(call, query)
+        self.reads += 1
+        if self.reads % 5 == 0:
+            answer.content["total"] -= 1
+        if self.reads % 7 == 0 and answer.content["items"] and query.skip:
+            moved = super().list_run_attachments(call, query.model_copy(update={"skip": query.skip - 1}))
+            answer.content["items"] = moved.content["items"]
+        return answer
+
+
+def test_a_list_that_is_changed_and_changed_back_between_reads_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(("attachments", "pages of other lists", "order of other lists"), monkeypatch)
+
+    result = result_of(AttachmentsAreReplaced, rules=("LIST-PAGE", "FILES-NAMES", "READ-BACK"))
+
+    assert result.findings == result.unstable == ()
+
+
 def test_filters_that_a_target_ignores_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     only("filters of other lists", monkeypatch)
 
