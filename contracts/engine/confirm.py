@@ -17,6 +17,7 @@ from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
+from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Attempt, OutOfTime, RuleViolated
 from contracts.engine.scenario import ScenarioCase
 from contracts.engine.shrink import shrink
@@ -36,9 +37,12 @@ this happens by chance in one of a thousand cases.
 """
 READ_AGAIN_AFTER_S: Final = (0.1, 0.9)
 """How long to wait before a read that shows a violation is sent again, each time."""
-REPEATS_OF_A_FINDING: Final = 3
-"""How often the case of a finding is sent once more, to tell whether it shows the violation each time."""
-MOST_TO_REPEAT: Final = 10
+REPEATS_OF_A_FINDING: Final = 6
+"""How often the case of a finding is sent once more, to tell whether it shows the violation each time. If not, a
+smaller case passes if it does so as often. A violation that shows in every third attempt is missed in one of eleven
+cases.
+"""
+MOST_TO_REPEAT: Final = 20
 """A case that costs more, in requests, is not sent once more for that."""
 LEAST_TO_SHRINK_S: Final = 2.0
 """With less time left, a case is not shrunk further."""
@@ -61,8 +65,10 @@ class _Repetition:
     """What the case showed again; None if it did not."""
     under_load: RuleViolated | None = None
     """What the original case showed again together with the cases that ran at the same time."""
-    shown: int = REPEATS_OF_A_FINDING
-    """In how many of REPEATS_OF_A_FINDING more attempts `case` showed the violation."""
+    is_by_chance: bool = False
+    """Whether `case`, or its exchanges that the finding shows, showed the violation in some of `attempts` only."""
+    shown: int = 0
+    attempts: int = 0
 
 
 @dataclasses.dataclass(eq=False)
@@ -112,9 +118,7 @@ class Confirmer:
     def _cause_in_words(self, again: _Repetition, final: RuleViolated) -> str:
         if self._is_outdated(final):
             return OUTDATED
-        if again.shown == REPEATS_OF_A_FINDING:
-            return ""
-        return f"not each time: in {again.shown} of {REPEATS_OF_A_FINDING} further attempts"
+        return f"not each time: in {again.shown} of {again.attempts} further attempts" if again.is_by_chance else ""
 
     def _repeat(
         self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool
@@ -133,50 +137,85 @@ class Confirmer:
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
         if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
             self._shrink(again, again.confirmed, cost_limit)
-            again.shown = self._shown_again(again.case, again.confirmed)
+            self._find_chance(again, again.confirmed)
         if beside and not by_others and again.confirmed is None and self._cost < cost_limit:
             again.under_load = self._reproduce([origin, *beside], first.dedup_key)
         return again
 
-    def _shown_again(self, case: ScenarioCase, confirmed: RuleViolated) -> int:
-        """Return in how many of REPEATS_OF_A_FINDING attempts the case shows the violation. A case that depends on
-        chance, or costs much, counts as showing it each time.
+    def _find_chance(self, again: _Repetition, confirmed: RuleViolated) -> None:
+        """Find out whether the case shows the violation each time; if not, shrink it with several attempts at each
+        smaller case. A case that waits for chance anyway, or costs much, is not sent again. If one answer proves the
+        violation, do the same with the exchanges alone that the finding shows.
         """
-        if case[0].attempts > 2 or _cost_of(confirmed.all_exchanges) > MOST_TO_REPEAT:
-            return REPEATS_OF_A_FINDING
-        passed = 0
-        with contextlib.suppress(OutOfTime):
-            passed = sum(self._try(case, confirmed.dedup_key).passed for _ in range(REPEATS_OF_A_FINDING))
-        return REPEATS_OF_A_FINDING - passed
+        key = confirmed.dedup_key
+        if again.case[0].attempts <= 2 and _cost_of(confirmed.all_exchanges) <= MOST_TO_REPEAT:
+            attempts = self._attempts(again.case, key)
+            if passed := sum(attempt.passed for attempt in attempts):
+                again.is_by_chance, again.shown, again.attempts = True, len(attempts) - passed, len(attempts)
+                self._shrink(again, confirmed, self._cost + MAX_SHRINK_COST, attempts=REPEATS_OF_A_FINDING)
+        if confirmed.is_proof:
+            self._find_chance_of_exchanges(again, again.confirmed or confirmed)
+        if again.is_by_chance:
+            again.passed.clear()
 
-    def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int) -> None:
-        """Replace the case by the smallest one that repeats the violation. No further case is tried once `_cost` has
-        reached `cost_limit`.
+    def _find_chance_of_exchanges(self, again: _Repetition, confirmed: RuleViolated) -> None:
+        exchanges = repro_of(confirmed.exchanges, confirmed.all_exchanges)
+        if _cost_of(exchanges) > MOST_TO_REPEAT or len(exchanges) == len(confirmed.all_exchanges):
+            return
+        attempts = self._resent(exchanges, confirmed.dedup_key)
+        shown = [attempt.violated for attempt in attempts if attempt.violated is not None]
+        if not shown or not any(attempt.passed for attempt in attempts):
+            return
+        again.is_by_chance, again.shown, again.attempts = True, len(shown), len(attempts)
+        again.confirmed = shown[0]
+        for at in reversed(range(len(exchanges) - 1)):
+            rest = (*exchanges[:at], *exchanges[at + 1 :])
+            attempts = self._resent(rest, confirmed.dedup_key)
+            if found := next((attempt.violated for attempt in attempts if attempt.violated is not None), None):
+                exchanges, again.confirmed = rest, found
+
+    def _resent(self, exchanges: tuple[Exchange, ...], dedup_key: str) -> list[Attempt]:
+        return self._attempts((RESENT, ResentCase(exchanges)), dedup_key)
+
+    def _attempts(self, case: ScenarioCase, dedup_key: str) -> list[Attempt]:
+        """Return REPEATS_OF_A_FINDING attempts at a case, fewer if the time of the check is over."""
+        attempts: list[Attempt] = []
+        with contextlib.suppress(OutOfTime):
+            attempts.extend(self._try(case, dedup_key) for _ in range(REPEATS_OF_A_FINDING))
+        return attempts
+
+    def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int, attempts: int = 1) -> None:
+        """Replace the case by the smallest one that repeats the violation, in one of `attempts`. No further case is
+        tried once `_cost` has reached `cost_limit`.
         """
         key, (scenario, case) = confirmed.dedup_key, again.case
 
         def still_fails(candidate: Any) -> bool:
-            if self._cost >= cost_limit or self.check.time_left < LEAST_TO_SHRINK_S:
-                return False
-            try:
-                attempt = self._try((scenario, candidate), key)
-            except OutOfTime:
-                return False
-            if attempt.passed:
-                again.passed.append(attempt)
-            if attempt.violated is not None:
-                again.failed.append(failing_part(attempt.violated))
-            return attempt.violated is not None
+            for _ in range(attempts):
+                if self._cost >= cost_limit or self.check.time_left < LEAST_TO_SHRINK_S:
+                    return False
+                try:
+                    attempt = self._try((scenario, candidate), key)
+                except OutOfTime:
+                    return False
+                if attempt.passed:
+                    again.passed.append(attempt)
+                if attempt.violated is not None:
+                    again.failed.append(failing_part(attempt.violated))
+                    return True
+            return False
 
         smaller = shrink(case, still_fails, tries=MAX_TRIES)
-        shown = None if smaller == case else self._reproduce([(scenario, smaller)], key)
+        shown = None if smaller == case else self._reproduce([(scenario, smaller)], key, attempts)
         # If it does not fail again, it was shrunk so far that it fails only by chance.
         if shown is not None:
             again.case, again.confirmed = (scenario, smaller), shown
 
-    def _reproduce(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
-        """Run the cases at the same time, up to `attempts` times, until one of them shows the violation."""
-        for _ in range(cases[0][0].attempts):
+    def _reproduce(self, cases: Sequence[ScenarioCase], dedup_key: str, attempts: int = 1) -> RuleViolated | None:
+        """Run the cases at the same time until one of them shows the violation: `attempts` times, or as often as the
+        scenario says if that is more.
+        """
+        for _ in range(max(attempts, cases[0][0].attempts)):
             with ThreadPoolExecutor(THREADS) as pool:
                 run_all = pool.map if len(cases) > 1 else map
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import threading
@@ -160,18 +161,46 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
 
 
 def test_a_finding_that_does_not_show_each_time_says_so() -> None:
-    answers = iter([500, 500, 500, 404, 500, 404])
+    answers = iter([500, 500, 500, 404, 500])
     sent: list[Request] = []
 
     def reply(request: Request) -> tuple[int, Any]:
         sent.append(request)
-        return next(answers) if request == sent[0] else 404, {"detail": "x"}
+        return next(answers, 404) if request == sent[0] else 404, {"detail": "x"}
 
     runner = after_running(reply, create, {"body": {"count": 1}})
 
     (finding,) = runner.findings
-    assert (finding.stable, finding.guess) == (True, "not each time: in 1 of 3 further attempts")
+    assert (finding.stable, finding.guess) == (True, "not each time: in 1 of 6 further attempts")
     assert finding.first_line.endswith(f"({finding.guess})")
+
+
+def test_a_violation_that_shows_by_chance_is_shrunk_with_several_attempts_at_each_smaller_case() -> None:
+    sent = itertools.count()
+
+    def reply(request: Request) -> tuple[int, Any]:
+        return 500 if count_in(request) >= 2 and next(sent) % 3 == 0 else 404, {"detail": "x"}
+
+    values = {f"v{index}": index for index in range(8)}
+    runner = after_running(reply, create, {"body": {"workflow_id": W, "count": 9, "input_values": values}})
+
+    (finding,) = runner.findings
+    assert finding.guess == "not each time: in 2 of 6 further attempts"
+    assert json.loads(finding.exchanges[-1].request.body or b"") == {"count": 2}
+
+
+def test_a_case_that_sends_a_request_often_does_not_hide_that_it_fails_by_chance() -> None:
+    sent = itertools.count()
+
+    def delete(context: CaseContext, case: Case) -> None:
+        for number in range(4):
+            context.call("delete_run", str(uuid.UUID(int=number)))
+
+    runner = after_running(lambda request: (500 if next(sent) % 4 == 3 else 404, {"detail": "x"}), delete, {"n": 1})
+
+    (finding,) = runner.findings
+    assert finding.guess.startswith("not each time: in ")
+    assert len(finding.exchanges) == 1
 
 
 def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_looks_for_it() -> None:
@@ -840,6 +869,7 @@ def test_a_repeat_in_progress_is_awaited_so_that_the_end_of_the_check_ends_it(mo
 
 def test_a_case_with_large_answers_is_shrunk_in_fewer_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm, "MAX_SHRINK_COST", 30)
+    monkeypatch.setattr(confirm, "MOST_TO_REPEAT", 0)  # only tries at smaller cases count
 
     def tries(padding: int) -> int:
         sent: list[Request] = []
