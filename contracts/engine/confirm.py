@@ -39,8 +39,8 @@ READ_AGAIN_AFTER_S: Final = (0.1, 0.9)
 """How long to wait before a read that shows a violation is sent again, each time."""
 REPEATS_OF_A_FINDING: Final = 6
 """How often the case of a finding is sent once more, to tell whether it shows the violation each time. If not, a
-smaller case passes if it does so as often. A violation that shows in every third attempt is missed in one of eleven
-cases.
+smaller case counts as one that passes after as many attempts. A violation that shows in every third attempt is then
+missed in one of eleven cases.
 """
 MOST_TO_REPEAT: Final = 20
 """A case that costs more, in requests, is not sent once more for that."""
@@ -144,8 +144,8 @@ class Confirmer:
 
     def _find_chance(self, again: _Repetition, confirmed: RuleViolated) -> None:
         """Find out whether the case shows the violation each time; if not, shrink it with several attempts at each
-        smaller case. A case that waits for chance anyway, or costs much, is not sent again. If one answer proves the
-        violation, do the same with the exchanges alone that the finding shows.
+        smaller case. A case that costs much, or needs several attempts anyway, is not sent again. If one answer proves
+        the violation, also find out whether the exchanges of the finding alone show it each time.
         """
         key = confirmed.dedup_key
         if again.case[0].attempts <= 2 and _cost_of(confirmed.all_exchanges) <= MOST_TO_REPEAT:
@@ -159,23 +159,25 @@ class Confirmer:
             again.passed.clear()
 
     def _find_chance_of_exchanges(self, again: _Repetition, confirmed: RuleViolated) -> None:
-        exchanges = repro_of(confirmed.exchanges, confirmed.all_exchanges)
+        """Send the exchanges of the finding alone, unless they are the whole case. If they do not show the violation
+        each time, leave out those that it does not need.
+        """
+        exchanges, key = repro_of(confirmed.exchanges, confirmed.all_exchanges), confirmed.dedup_key
         if _cost_of(exchanges) > MOST_TO_REPEAT or len(exchanges) == len(confirmed.all_exchanges):
             return
-        attempts = self._resent(exchanges, confirmed.dedup_key)
+        cost_limit = self._cost + MAX_SHRINK_COST
+        attempts = self._attempts((RESENT, ResentCase(exchanges)), key)
         shown = [attempt.violated for attempt in attempts if attempt.violated is not None]
         if not shown or not any(attempt.passed for attempt in attempts):
             return
         again.is_by_chance, again.shown, again.attempts = True, len(shown), len(attempts)
         again.confirmed = shown[0]
         for at in reversed(range(len(exchanges) - 1)):
+            if self._cost >= cost_limit:
+                return
             rest = (*exchanges[:at], *exchanges[at + 1 :])
-            attempts = self._resent(rest, confirmed.dedup_key)
-            if found := next((attempt.violated for attempt in attempts if attempt.violated is not None), None):
+            if found := self._reproduce([(RESENT, ResentCase(rest))], key, REPEATS_OF_A_FINDING):
                 exchanges, again.confirmed = rest, found
-
-    def _resent(self, exchanges: tuple[Exchange, ...], dedup_key: str) -> list[Attempt]:
-        return self._attempts((RESENT, ResentCase(exchanges)), dedup_key)
 
     def _attempts(self, case: ScenarioCase, dedup_key: str) -> list[Attempt]:
         """Return REPEATS_OF_A_FINDING attempts at a case, fewer if the time of the check is over."""
