@@ -144,7 +144,8 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
         case "create_run":
             return {"workflow_id": "«workflow»"}
         case "create_run_chain":
-            return {"steps": [{"workflow_id": f"«workflow:{index}»"} for index in range(steps)]}
+            workflows = ["«workflow»", *(f"«workflow:{index}»" for index in range(1, steps))]
+            return {"steps": [{"workflow_id": workflow} for workflow in workflows]}
         case "create_pool":
             return {"name": "contracts «marker»"}
         case "create_workflow":

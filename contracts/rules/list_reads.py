@@ -124,7 +124,7 @@ def own_run_filters(context: CaseContext, placeholders: Sequence[str] = ("workfl
     """Return filters by the values of the placeholders, if only runs created by this case can have these values."""
     check = context.check
     fields = {"marker": "search"}
-    fields |= {"workflow": "workflow_id"} if check.workflows.accepts_any_id else {}
+    fields |= {"workflow": "workflow_id"} if context.placeholders.get("workflow") not in check.workflows.known else {}
     fields |= {"session": "session_id"} if check.sessions.accepts_any_id else {}
     named = ((fields.get(name.partition(":")[0]), name) for name in placeholders if name in context.placeholders)
     return [(field, context.placeholder(name)) for field, name in named if field is not None]

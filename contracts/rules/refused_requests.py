@@ -40,6 +40,7 @@ from contracts.rules.writes import (
     optional_ids,
     read_filled,
     send_all,
+    use_own_workflow,
 )
 
 GROUP = "Requests"
@@ -141,6 +142,7 @@ RULES = (
 def run_refused(context: CaseContext, case: Writes) -> None:
     """Send several invalid requests, then judge that none of them created or changed anything."""
     if case.operation in CREATES:
+        use_own_workflow(context)
         _check_nothing_created(context, send_all(context, case.operation, (), case.bodies))
         return
     run = create_changeable_run(context, case.operation, filled=True)

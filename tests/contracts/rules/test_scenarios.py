@@ -84,6 +84,7 @@ STRICT = ("unknown_workflow_refused", "unknown_machine_refused", "unknown_pool_r
         (requests.CreatedBeforeItIsRefused, LATE, "REQ-ATOMIC"),
         (requests.FilesOfRefusedCreatesStay, LATE, "REQ-ATOMIC"),
         (requests.ChainBeginsBeforeItIsRefused, LATE, "REQ-ATOMIC"),
+        (requests.BareRunOfARefusedChain, LATE, "REQ-ATOMIC"),
         (requests.ClearedBeforeTheRetryIsRefused, LATE, "REQ-ATOMIC"),
     ],
 )

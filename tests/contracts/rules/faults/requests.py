@@ -242,6 +242,19 @@ class ChainBeginsBeforeItIsRefused(Standin):
             raise
 
 
+class BareRunOfARefusedChain(Standin):
+    """Starts the first step of a chain, without its inputs, before it finds that a later step has no workflow."""
+
+    def create_run_chain(self, call, body):
+        try:
+            return super().create_run_chain(call, body)
+        except Problem:
+            first = body.model_copy(update={"steps": body.steps[:1], "shared_inputs": None, "shared_file_inputs": None})
+            first.steps[0].inputs = None
+            super().create_run_chain(call, first)
+            raise
+
+
 class ClearedBeforeTheRetryIsRefused(Standin):
     def retry_run(self, call, run_id, body):
         try:
