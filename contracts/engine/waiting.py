@@ -34,12 +34,19 @@ class WaitingCases:
         self._waiting.append(WaitingCase(scenario, case, self._pool.submit(self._run, scenario, case), is_repeat))
 
     def take_ended(self, until: float) -> Iterator[WaitingCase]:
-        """Yield the cases that have ended, or end before `until` (monotonic), except those that ran out of time."""
-        futures.wait([case.outcome for case in self._waiting], timeout=max(0.0, until - time.monotonic()))
-        for waiting in list(self._waiting):
-            if waiting.outcome.done() and not isinstance(waiting.outcome.exception(), OutOfTime):
-                self._waiting.remove(waiting)
-                yield waiting
+        """Yield the cases that have ended, and then each one that ends before `until` (monotonic) as soon as it does.
+        Those that ran out of time are left out.
+        """
+        while True:
+            running = [case.outcome for case in self._waiting if not case.outcome.done()]
+            for case in [case for case in self._waiting if case.outcome.done()]:
+                if not isinstance(case.outcome.exception(), OutOfTime):
+                    self._waiting.remove(case)
+                    yield case
+            left_s = until - time.monotonic()
+            if not running or left_s <= 0:
+                return
+            futures.wait(running, timeout=left_s, return_when=futures.FIRST_COMPLETED)
 
     @property
     def have_failed(self) -> bool:
