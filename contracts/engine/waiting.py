@@ -39,10 +39,12 @@ class WaitingCases:
         """
         while True:
             running = [case.outcome for case in self._waiting if not case.outcome.done()]
-            for case in [case for case in self._waiting if case.outcome.done()]:
-                if not isinstance(case.outcome.exception(), OutOfTime):
-                    self._waiting.remove(case)
-                    yield case
+            ended = [case for case in self._waiting if case.outcome.done() and not _ran_out_of_time(case)]
+            for case in ended:
+                self._waiting.remove(case)
+                yield case  # the caller may start others
+            if ended:
+                continue
             left_s = until - time.monotonic()
             if not running or left_s <= 0:
                 return
@@ -61,3 +63,7 @@ class WaitingCases:
 
     def end(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+def _ran_out_of_time(case: WaitingCase) -> bool:
+    return isinstance(case.outcome.exception(), OutOfTime)
