@@ -329,7 +329,7 @@ def _judge_item(
 
 def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     selectable = selectable_fields()
-    queries: list[Query] = [[("fields", name)] for name in selectable]
+    queries: list[Query] = [[("fields", name)] for name in every_field()]
     queries += [[("fields", one), ("fields", other)] for one, other in itertools.pairwise(selectable)]
     queries += [[("fields", name) for name in selectable]]
     queries += [[("include", text)] for text in INCLUDES]

@@ -257,6 +257,12 @@ class FieldsHaveNoPools(Standin):
         return super().kept_fields(query) - {"pool_ids"}
 
 
+class StartIsShownInPlaceOfCreation(Standin):
+    def kept_fields(self, query):
+        kept = super().kept_fields(query)
+        return kept - {"created_at"} if "started_at" in kept else kept
+
+
 class SearchIsCut(Standin):
     def list_runs(self, call, query):
         cut = query.search and query.search[:128]

@@ -294,6 +294,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (lifecycles.CancelOfARunningRunStartsTheRest, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.EndedSessionIsForgotten, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.RetriedRunsJoinAtOnce, "lifecycles of runs", "LIFECYCLE"),
+    (reads_and_lists.StartIsShownInPlaceOfCreation, "lists with selected fields", "READ-BACK"),
     (reads_and_lists.FieldsHaveNoErrors, "lists with selected fields", "READ-BACK"),
     (reads_and_lists.FieldsHaveNoPools, "lists with selected fields", "READ-BACK"),
     (pools.RetryKeepsThePickedMachine, "machines picked from pools", "BULK-ECHO"),
