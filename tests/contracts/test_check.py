@@ -454,7 +454,7 @@ def test_a_field_that_is_not_of_its_schema_is_reported_once(field: str, value: o
             return shown
 
     with serving(ReadsAreWrong) as url:
-        result = checked(url, {"READ-BACK", "REQ-ATOMIC", "UPDATE-PARTIAL", "RETRY-RULES", "LIFECYCLE"}, max_time_s=20)
+        result = checked(url, {"READ-BACK", "REQ-ATOMIC", "UPDATE-PARTIAL", "RETRY-RULES", "LIFECYCLE"}, max_time_s=10)
 
     assert [finding.cause for finding in result.findings] == [f"{field} of get_run is not of its schema"]
     guesses = {finding.guess.partition(":")[0] for finding in result.findings}

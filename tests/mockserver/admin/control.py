@@ -47,6 +47,13 @@ class ControlledMock(Mock):
         assert_documented(method, f"/__admin{path.partition('?')[0]}", answer)
         return answer
 
+    async def until_delayed(self, request: asyncio.Future[httpx.Response]) -> None:
+        """Wait until the request waits for the clock, or is answered."""
+        clock = self.app.namespaces.default.clock
+        async with asyncio.timeout(60):
+            while not (clock.has_sleepers or request.done()):  # noqa: ASYNC110 - the clock has no event for it
+                await asyncio.sleep(0)
+
     def control(self, method: str, path: str, body: Any = None, **how: Any) -> httpx.Response:
         return self.run(self.controlled(method, path, body, **how))
 

@@ -320,8 +320,7 @@ def _answered_when_advanced(mock: ControlledMock, step: Any, **how: Any) -> tupl
 
     async def go() -> tuple[bool, bool]:
         waiting = asyncio.ensure_future(mock.sent("GET", "/v1/runs", **how))
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await mock.until_delayed(waiting)
         await mock.controlled("POST", "/clock", {"advance": step - 1})
         for _ in range(20):
             await asyncio.sleep(0)
@@ -349,8 +348,7 @@ def test_a_reset_lets_those_go_who_waited_on_a_frozen_clock():
 
     async def go() -> int:
         waiting = asyncio.ensure_future(mock.sent("GET", "/v1/runs", prefer="delay=300"))
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await mock.until_delayed(waiting)
         await mock.controlled("POST", "/reset")
         return (await asyncio.wait_for(waiting, 10)).status_code
 

@@ -216,8 +216,7 @@ def test_a_delay_holds_up_nobody_else():
 
     async def go() -> None:
         waiting = asyncio.ensure_future(mock.sent("GET", "/v1/runs"))
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await mock.until_delayed(waiting)
         for path in ("/v1/runs", "/v1/pools", "/__ns/a/v1/runs"):
             assert (await mock.sent("GET", path)).status_code == 200
         assert not waiting.done()
