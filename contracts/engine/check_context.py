@@ -38,7 +38,7 @@ class Ids:
         return self.accepts_any_id or len(self.known) > 1
 
 
-@dataclass
+@dataclass(repr=False)  # it would have all answers of the check: hundreds of megabytes in the report of a failing test
 class CheckContext:
     """The state of a check, which its cases share and use from several threads."""
 

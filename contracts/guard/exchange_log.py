@@ -9,7 +9,7 @@ from contracts.core.exchange import Exchange
 from contracts.guard.bounds import Bounds
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ExchangeLog:
     """Thread-safe. It keeps the last exchanges, the first throttled ones, and the first reasons."""
 

@@ -28,7 +28,7 @@ _DIFFERENCE_OF_CLOCKS: Final = timedelta(seconds=10)
 """The most by which the clocks of the machines of one target may differ."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Seen:
     """Run, session and attachment ids of earlier answers, each with the `source` of its answer.
 

@@ -910,3 +910,12 @@ def test_a_listed_run_is_shown_with_its_create_and_its_last_write() -> None:
     writes = [exchange.request for exchange in finding.exchanges if not exchange.request.is_read]
     assert [request.method for request in writes] == ["POST", "PATCH"]
     assert writes[-1].json() == {"error": ["2"]}
+
+
+def test_no_repr_has_what_the_check_has_seen() -> None:
+    """A report of a failing test with a traceback would have hundreds of megabytes, several times."""
+    runner = Runner(world_of(lambda request: (404, {})))
+    runner.check.seen.runs[W] = Exchange(Request("GET", "/v1/runs"), Answer(200, JSON, b"x" * 10_000))
+
+    for value in (runner.check, runner.check.seen, runner._confirmer, runner._found):
+        assert len(repr(value)) < 1_000
