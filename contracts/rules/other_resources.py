@@ -250,6 +250,7 @@ _UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "create_pool": (
         {"name": _TEXT, "description": _LONG_TEXT, "pool_parameters": value_packs.EVERY_CLASS},
         {"pool_parameters": value_packs.EVERY_REFUSED_CLASS},
+        {"description": "", "pool_parameters": {}},
     ),
     "create_workflow": (
         {"name": _TEXT, "main_prompt": _LONG_TEXT},
@@ -257,6 +258,7 @@ _UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
             "input_schema": '{"type": "object", "properties": {"é": {"type": "integer", "maximum": 1.5}}}',
             "output_schema": '{"type": "object", "required": ["z", "a"]}',
         },
+        {"name": "", "input_schema": "{}", "output_schema": "{}"},
     ),
 }
 

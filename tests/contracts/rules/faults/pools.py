@@ -204,3 +204,8 @@ class NullPoolsOfARetryClear(Standin):
         super().take_over(org, run, body)
         if "pool_ids" in body.model_fields_set and body.pool_ids is None:
             run.pool_ids = None
+
+
+class EmptyDescriptionsAreNone(Standin):
+    def create_pool(self, call, body):
+        return super().create_pool(call, body.model_copy(update={"description": body.description or None}))

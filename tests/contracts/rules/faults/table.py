@@ -91,6 +91,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (regressions.PromptEscaped, CREATED, "READ-BACK"),
     (resources.MachineIsReadWithItsKey, "answers of other reads", "READ-BACK"),
     (pools.PoolIsReadAsCreatedNow, CREATED, "READ-BACK"),
+    (pools.EmptyDescriptionsAreNone, CREATED, "READ-BACK"),
     (resources.ListedFilesHaveNoType, "attachments", "ATTACHMENTS"),
     (pools.KeysOfAdditionsAreIgnored, "idempotency keys with another body", "IDEM-CONFLICT"),
     (resources.WholeParametersAreIntegers, CREATED, "READ-BACK"),
