@@ -68,6 +68,22 @@ EVERY_CLASS: Final[dict[str, Json]] = dict(ChainMap(*_packs(refused=False)))
 EVERY_REFUSED_CLASS: Final[dict[str, Json]] = dict(ChainMap(*REFUSED))
 """The packs of all tables in one object, for a field that only one body has."""
 
+_HARMLESS_TEXTS: Final = (
+    *("empty", "trimmed", "line ends", "composed", "decomposed", "case", "other scripts", "several characters in one"),
+    *("constants", "numbers", "long numbers", "moments", "UUIDs"),
+)
+_HARMLESS_KEYS: Final = ("trimmed", "case", "numbers", "constants", "other scripts")
+HARMLESS_TEXTS: Final[tuple[str, ...]] = tuple(str(value) for name in _HARMLESS_TEXTS for value in TEXTS[name].values)
+"""Texts without a meaning for a shell, a database, a page or a sheet: a desktop may type them into any program."""
+HARMLESS: Final[dict[str, Json]] = {
+    "texts": list(HARMLESS_TEXTS),
+    **_values(NUMBERS, refused=False),
+    **_values(STRUCTURES, refused=False),
+    "names": {key: index for index, key in enumerate(key for name in _HARMLESS_KEYS for key in KEYS[name].values)},
+}
+REFUSED_NUMBERS: Final[dict[str, Json]] = _values(NUMBERS, refused=True)
+"""Large integers, and the largest and smallest doubles."""
+
 # Texts for fields that take a single one: the classes that a server recognises in a part of a text are joined.
 _JOINED: Final = [kind for kind in TEXTS.values() if not kind.is_whole_text]
 _SINGLE_TEXTS: Final = (

@@ -6,10 +6,11 @@ sessions, null).
 """
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from contracts.data import file, write_bodies
+from contracts.data import file, value_packs, write_bodies
 from contracts.engine import CheckContext, Scenario
 from contracts.engine.context import CREATE_RULES
 from contracts.rules import REGISTRY, existing_data
@@ -18,10 +19,11 @@ from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.chains import ChainCase
 from contracts.rules.creates import CreateCase
 from contracts.rules.deletes import DeleteCase
+from contracts.rules.filtered_lists import Filter, FilterCase
 from contracts.rules.first_create import FirstCreateCase
 from contracts.rules.http_errors import MethodCase
 from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoOrganisations
-from contracts.rules.lists import ExistingCase, PagesCase, WindowsCase
+from contracts.rules.lists import ExistingCase, PagesCase
 from contracts.rules.other_resources import answer_cases
 from contracts.rules.reads_by_id import UnknownIdCase
 from contracts.rules.refused_requests import wrong_parameter_cases
@@ -88,35 +90,56 @@ def _single_create(check: CheckContext) -> Iterator[FirstCreateCase]:
         yield FirstCreateCase("create_run", body(check, "create_run") or {})
 
 
+_FALSY_SECRETS: Final = {"no text": "", "zero": 0, "no": False}
+_FILES: Final = [
+    file("bytes.bin", bytes(range(256))),
+    *(file(name, name.encode()) for name in ("é.pdf", "e\u0301.pdf", "名前.csv", "emoji 😀.txt", "two  blanks.TXT")),
+    *(
+        file(f"{n}.txt", raw)
+        for n, raw in enumerate((b"", b"line\r\n\n", b"\xef\xbb\xbfmark", b"ends \x00", b"\xff\xfe"))
+    ),
+    file("large.bin", bytes(range(251)) * 300),
+]
+
+
 def _create_cases(check: CheckContext) -> Iterator[CreateCase]:
-    secrets = {"sensitive_input_values": write_bodies.SECRETS}
-    inputs = {"input_values": write_bodies.INPUTS | MARKED_INPUTS} if may_vary(check, "input_values") else {}
+    """Yield few creates, each with as many features as it can have: a run may cost money."""
+    values: dict[str, Any] = {
+        "input_values": (check.base_request.get("input_values") or {}) | value_packs.HARMLESS | MARKED_INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS | _FALSY_SECRETS,
+        "file_inputs": _FILES,
+        **({"pool_ids": ["«pool»"]} if check.pools.known else {}),
+    }
+    varied = {name: value for name, value in values.items() if may_vary(check, name)}
+    named = {"start_session": True, "session_alias": "First Älias «check-marker»", "release_session_after": True}
+    machine = {"machine_id": "«machine»"} if check.machines.known and may_vary(check, "machine_id") else {}
     creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
-        (
-            "create_run",
-            {"start_session": True, "session_alias": "First Älias «check-marker»", "release_session_after": True},
-        ),
-        ("bulk_create_runs", inputs | secrets),
-        ("bulk_create_runs", {"count": 2, "file_inputs": [file(raw=bytes(range(256)))]}),
-        ("bulk_create_runs", {"machine_id": "«machine»"}),
-        ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
+        ("create_run", named | machine),
+        *([("bulk_create_runs", {"count": 2} | varied)] if varied else []),
     ]
     for operation, fields in creates:
-        asks_for = {"machine_id": check.machines, "pool_ids": check.pools}
         made = body(check, operation, **fields)
-        if made is not None and check.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
+        if made is not None and check.offers(operation):
             yield CreateCase(operation, made, is_read=True)
 
 
+def _body_with_nulls(check: CheckContext, operation: str) -> dict[str, Any]:
+    """Return the base request with null in every nullable field that it does not set."""
+    free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
+    return (body(check, operation) or {}) | {name: None for name in free if name not in check.base_request}
+
+
 def _nulls(check: CheckContext) -> Iterator[Write]:
-    """Yield, for each create, one request with null in every nullable field that the base request does not set."""
-    for operation in ("bulk_create_runs", "create_run"):
-        free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
-        nulls = {name: None for name in free if name not in check.base_request}
-        made = body(check, operation)
-        if check.offers(operation) and made is not None:
-            yield Write(operation, Body(made | nulls))
+    """Yield nulls in a single create, if there are any: the bulk create that is repeated has them too."""
+    operation = "create_run" if check.offers("create_run") else "bulk_create_runs"
+    yield Write(operation, Body(_body_with_nulls(check, operation)))
+
+
+def _replays(check: CheckContext) -> Iterator[Replay]:
+    inputs = (check.base_request.get("input_values") or {}) | MARKED_INPUTS | {"numbers": value_packs.REFUSED_NUMBERS}
+    numbers = {"input_values": inputs} if may_vary(check, "input_values") else {}
+    yield Replay("bulk_create_runs", _body_with_nulls(check, "bulk_create_runs") | numbers, times=2)
 
 
 def _refused(check: CheckContext) -> Iterator[Writes]:
@@ -131,10 +154,36 @@ def _refused(check: CheckContext) -> Iterator[Writes]:
     wrong += [base | {name: "x"} for name in ("machine_id", "pool_ids", "input_values", "file_inputs", "session_id")]
     wrong += [base | {"start_session": "maybe"}, base | {"pool_ids": ["x"]}, base | {"sensitive_input_values": []}]
     wrong += [base | {"file_inputs": [{"filename": "a.txt"}]}, base | {"file_inputs": [{"content": "YQ=="}]}]
+    wrong.append(base | {"pool_ids": ["«uuid»"] * 10 + ["x"]})
     yield Writes("bulk_create_runs", tuple(map(Body, wrong)))
+    for operation, bodies in _WRONG_TYPES.items():
+        single = {name: value for name, value in base.items() if name != "count"} | OWN_SESSION
+        if check.offers(operation, "update_run"):
+            right = single if operation == "create_run" else {}
+            yield Writes(operation, tuple(Body(right | wrong_type) for wrong_type in bodies))
 
 
-_MALFORMED: Final = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
+_WRONG_TYPES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "create_run": (
+        *({"session_alias": 5}, {"release_session_after": "maybe"}, {"input_values": ["x"]}, {"start_session": []}),
+    ),
+    "update_run": (
+        # The first one also names fields that are right: a refused update changes none of them.
+        {"output_data": {"wrong": 1}, "error": ["wrong"], "run_message_history": "x"},
+        *({"error": "x"}, {"error": [5]}, {"output_data": [1]}, {"status": "x"}),
+    ),
+    "retry_run": (
+        {"input_values": {"wrong": 1}, "file_inputs": [file(), {"content": "YQ=="}]},
+        *({"input_values": "x"}, {"machine_id": "x"}, {"pool_ids": [5]}),
+    ),
+}
+
+
+_IN_OWN_SESSION: Final = '{"workflow_id": "«workflow»", "count": 1, "session_id": "«own-session»"'
+_MALFORMED: Final = (
+    *("", "[]", "null", "{", "not json", "\xff", _IN_OWN_SESSION, f"[{_IN_OWN_SESSION}}}]"),
+    *(json.dumps(f"{_IN_OWN_SESSION}}}", ensure_ascii=False), f'{_IN_OWN_SESSION}, "input_values": {{"a": "\xff"}}}}'),
+)
 
 
 def _secrets(check: CheckContext) -> Iterator[Writes]:
@@ -157,13 +206,14 @@ def _secrets_that_work(check: CheckContext) -> Iterator[SecretsCase]:
 
 
 def _unauthorized(check: CheckContext) -> Iterator[CredentialsCase]:
+    """Yield requests without a token, with another scheme and with a wrong token: each operation gets other ones."""
     important = ("bulk_create_runs", "list_runs", "get_run", "create_run", "update_run", "delete_run", "retry_run")
     others = ("create_run_chain", "list_run_attachments", "list_machines", "list_pools", "list_workflows")
-    *_, wrong_tokens = groups = invalid_headers(check)
-    for operation in filter(check.offers, (*important, *others)):
-        yield from (CredentialsCase(operation, headers[:1]) for headers in groups)
-    yield from (CredentialsCase("bulk_create_runs", (header,)) for header in wrong_tokens[3:6])
-    yield CredentialsCase("list_runs", wrong_tokens[4:5])
+    missing, schemes, tokens = invalid_headers(check)
+    for number, operation in enumerate(filter(check.offers, (*important, *others))):
+        wrong = (schemes[number], tokens[number])
+        for header in (missing[0], *(wrong if operation in important else wrong[number % 2 :][:1])):
+            yield CredentialsCase(operation, (header,))
 
 
 def _unknown(check: CheckContext) -> Iterator[UnknownIdCase]:
@@ -175,8 +225,26 @@ def _unknown(check: CheckContext) -> Iterator[UnknownIdCase]:
 
 
 def _updates(check: CheckContext) -> Iterator[RunCase]:
-    outputs = {"output_data": {"a": {"b": [1, 2.5, None]}}}
-    yield update_case({"release_session_after": True}, outputs, {"error": ["x"]}, {}, count=2, index=1)
+    yield update_case(
+        {"release_session_after": True},
+        {"output_data": value_packs.REFUSED_NUMBERS},
+        {"output_data": value_packs.HARMLESS},
+        {"error": ["x", *value_packs.HARMLESS_TEXTS]},
+        {"run_message_history": [{"n": 1}, value_packs.HARMLESS, {}]},
+        {"usage_metadata": value_packs.REFUSED_NUMBERS},
+        {},
+        count=2,
+        index=1,
+    )
+
+
+def _retries(check: CheckContext) -> Iterator[RunCase]:
+    nulls = {name: None for name in write_bodies.RETRY_FEATURES if None in write_bodies.EMPTY.get(name, ())}
+    yield retry_case(nulls, filled={"output_data": {"a": 1}, "error": ["it failed"]})
+
+
+def _deletes(check: CheckContext) -> Iterator[DeleteCase]:
+    yield DeleteCase(count=2, fields={"file_inputs": [file()]} if may_vary(check, "file_inputs") else {})
 
 
 def _chains(check: CheckContext) -> Iterator[ChainCase]:
@@ -208,9 +276,26 @@ def _pages(check: CheckContext) -> Iterator[PagesCase]:
         yield PagesCase(counts, [1, 2, 100])
 
 
-def _windows(check: CheckContext) -> Iterator[WindowsCase]:
-    if counts := _listed_counts(check, 1):
-        yield WindowsCase(counts, [(None, None), (0, 1), (1, 5), (0, 1000)])
+def _filters(check: CheckContext) -> Iterator[FilterCase]:
+    """Yield queries that one run matches, and others that it does not match by little."""
+    start, end = "created_at_from", "created_at_to"
+    queries = [
+        [Filter(start, way="east"), Filter(end, way="west")],
+        [Filter(start, way="utc", shift=1)],
+        [Filter(end, way="utc", shift=-1)],
+        *([Filter("search", way=way)] for way in ("upper", "middle")),
+        *([Filter("search", text=text)] for text in ("t«marker:40»", "r«marker:41»")),
+        [Filter("workflow_id"), Filter("machine_id"), Filter(start), Filter(end)],
+        [Filter("status", text="cancelled")],
+    ]
+    create: dict[str, Any] = {"count": 1}
+    if may_vary(check, "input_values"):
+        create["input_values"] = (check.base_request.get("input_values") or {}) | {
+            "list": [{"at": "In«marker:43»side"}]
+        }
+        queries.append([Filter("search", text="n«marker:43»S")])
+    if _listed_counts(check, 1):
+        yield FilterCase([create], queries, changes=("cancel", "output_data", "error"))
 
 
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
@@ -225,6 +310,7 @@ def _methods(check: CheckContext) -> Iterator[MethodCase]:
     """
     reads = dict.fromkeys(("/v1/runs/bulk", "/v1/runs/chain", "/v1/pools/{id}/machines"), "GET")
     writes = {"/v1/runs/{id}/retry": "GET", "/v1/run-attachments/{id}": "PATCH", "/v1/machines/{id}": "PATCH"}
+    writes |= {"/v1/pools/{id}": "DELETE"}
     for template, method in (reads | (writes if check.target.may_write else {})).items():
         yield MethodCase(method, template.replace("{id}", "«unknown»"), template)
 
@@ -235,6 +321,18 @@ def _unknown_paths(check: CheckContext) -> Iterator[MethodCase]:
 
 
 _BY_ANOTHER: Final = ("get_run", "update_run", "retry_run", "delete_run", "list_runs")
+_FILES_BY_ANOTHER: Final = (
+    *("list_run_attachments", "get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"),
+)
+
+
+def _foreign(check: CheckContext) -> Iterator[TenantCase]:
+    if check.has_second and may_vary(check, "file_inputs"):
+        yield TenantCase((*_BY_ANOTHER, *_FILES_BY_ANOTHER), {"file_inputs": [file()]})
+    elif check.has_second:
+        yield TenantCase(_BY_ANOTHER)
+
+
 LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "the first create": _first_create,
     "creates with each feature": _create_cases,
@@ -242,19 +340,19 @@ LIVE_CASES: Final[Mapping[str, Callable[[CheckContext], Iterable[Any]]]] = {
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
     "malformed bodies": lambda check: [Writes("bulk_create_runs", tuple(Body(text=text) for text in _MALFORMED))],
-    "access by another organisation": lambda check: [TenantCase(_BY_ANOTHER)] if check.has_second else [],
+    "access by another organisation": _foreign,
     "secrets in invalid requests": _secrets,
     "null, empty and absent": _nulls,
     "secrets in accepted requests": _secrets_that_work,
     "existing runs": lambda check: [ExistingCase(5)],
     "lists in pages": _pages,
-    "single pages": _windows,
+    "lists with filters": _filters,
     "updates": _updates,
-    "idempotency keys repeated": lambda check: [Replay("bulk_create_runs", body(check) or {}, times=2)],
+    "idempotency keys repeated": _replays,
     "idempotency keys with another body": _conflicts,
     "idempotency keys repeated concurrently": lambda check: [Together("bulk_create_runs", body(check) or {})],
-    "retries": lambda check: [retry_case(filled={"output_data": {"a": 1}, "error": ["it failed"]})],
-    "deletes": lambda check: [DeleteCase(count=2)],
+    "retries": _retries,
+    "deletes": _deletes,
     "chains": _chains,
     "attachments": _attachments,
     "idempotency keys of two organisations": lambda check: (

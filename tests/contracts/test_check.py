@@ -561,8 +561,8 @@ def live_check(*rules: str, varied: str = "input_values", **settings: Any) -> tu
 
 WITH_WORKFLOW = {"base_request": None, "varied_fields": (), "workflow_id": BASE["workflow_id"]}
 JUDGED_ALONE = {
-    **dict.fromkeys(("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION"), 1),
-    **{"LIFECYCLE": 1, "LIST-COMPLETE": 1, "READ-INCLUDE": 1, "CREATE-ANSWER": 2, "IDEM-CONFLICT": 2},
+    **dict.fromkeys(("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION"), 2),
+    **{"LIFECYCLE": 1, "LIST-COMPLETE": 1, "READ-INCLUDE": 1, "CREATE-ANSWER": 3, "IDEM-CONFLICT": 2},
 }
 """By rule: how many runs a live check by a base request creates to judge it alone."""
 NOT_ALLOWED = {

@@ -80,8 +80,8 @@ def test_a_plan_says_for_each_step_what_it_sends_and_may_create() -> None:
     assert costs["idempotency keys repeated"] == (1, 1)
     # Requests that should be refused, one by one: those a broken server could make runs of.
     cases, runs = costs["invalid requests"]
-    assert 20 <= (cases or 0) < 30
-    assert 20 <= (runs or 0) < 30
+    assert 20 <= (cases or 0) < 40
+    assert 20 <= (runs or 0) < 40
 
 
 def test_a_plan_without_writes_has_no_step_that_creates() -> None:
@@ -116,7 +116,7 @@ def test_a_live_plan_names_every_rule_that_the_check_judges_and_says_that_the_bu
     assert "BULK-COUNT" in judged
     assert judged <= set(planned.rules)
     assert "at most 25 runs and sends at most 500 requests" in planned.limits
-    assert re.search(r"could create \d\d runs in all these cases: those that the budget no", planned.limits)
+    assert re.search(r"could create \d+ runs in all these cases: those that the budget no", planned.limits)
 
 
 def test_a_plan_creates_runs_on_a_loopback_address() -> None:

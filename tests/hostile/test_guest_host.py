@@ -131,7 +131,7 @@ def test_a_sound_server_passes_and_costs_few_requests_more_than_there_are_create
         seen = visit(tmp_path, host)
 
     assert (seen.left, seen.changed, seen.reported_left, seen.report["findings"]) == ([], [], 0, [])
-    assert seen.requests < 420  # 338 without looking what came into being, 385 with it (measured 2026-11)
+    assert seen.requests < 460  # 355 without looking what came into being, 430 with it (measured 2026-12)
     [atomic] = [rule for rule in seen.report["rules"] if rule["id"] == "REQ-ATOMIC"]
     assert atomic["status"] == "passed"
 
