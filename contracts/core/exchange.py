@@ -107,6 +107,15 @@ class Answer:
             return None
 
 
+def json_object_in(message: Request | Answer) -> dict[str, Any]:
+    """Return the JSON object in the body of a request or an answer, not to be changed; an empty one if it has none."""
+    try:
+        value = message.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def date_of(answer: Answer) -> datetime | None:
     """Return the moment in the Date header, None without a valid one."""
     return _http_date(answer.header("date") or "")

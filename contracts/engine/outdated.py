@@ -106,10 +106,8 @@ class _Known:
 
 def resources_in(answer: Answer) -> dict[str, dict[str, Any]]:
     """Return the resources that an answer shows, by id, wherever in the JSON they are."""
-    try:
-        return {resource["id"]: resource for resource in _objects(answer.json()) if isinstance(resource.get("id"), str)}
-    except ValueError:
-        return {}
+    objects = _objects(answer.json_or_none())
+    return {resource["id"]: resource for resource in objects if isinstance(resource.get("id"), str)}
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

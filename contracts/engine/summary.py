@@ -11,9 +11,9 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from contracts.core.counting import counted
-from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request, json_object_in
 from contracts.core.secret_matcher import SENSITIVE_KEY
-from contracts.openapi.router import route_of
+from contracts.openapi.router import resource_id_of
 from contracts.openapi.schemas import UUID_PATTERN, is_uuid
 from contracts.oracle.refusal import refuses
 from contracts.oracle.violation import excerpt
@@ -132,7 +132,7 @@ def _number_in_words(last: Exchange, before: Sequence[Exchange]) -> str:
 def _is_alike(request: Request, last: Request) -> bool:
     """Return whether both are writes of one kind to one resource."""
     is_same = (request.method, request.path) == (last.method, last.path)
-    return is_same and not last.is_read and _resource_id(last) != ""
+    return is_same and not last.is_read and resource_id_of(last) != ""
 
 
 def _elapsed_in_words(earlier: Exchange, later: Exchange, recorded: Sequence[Exchange]) -> str:
@@ -195,32 +195,18 @@ def _write_giving(field: str, last: Exchange, before: Sequence[Exchange]) -> Exc
     """Return the last update or retry of the resource that gives the field, unless the judged request does: the wrong
     value is the one that it gave, or replaces it. One that was refused counts only if the answer shows its value.
     """
-    resource, shown = _resource_id(last.request), last.answer.json_or_none()
+    resource, shown = resource_id_of(last.request), json_object_in(last.answer)
     is_keyed = last.request.header("Idempotency-Key") is not None  # then the first request with the key matters
-    if not field or not resource or is_keyed or field in _object_in(last.request):
+    if not field or not resource or is_keyed or field in json_object_in(last.request):
         return None
     for exchange in reversed(before):
-        if exchange.request.is_read or _resource_id(exchange.request) != resource:
+        if exchange.request.is_read or resource_id_of(exchange.request) != resource:
             continue
-        body = _object_in(exchange.request)
-        is_shown = isinstance(shown, dict) and field in shown and shown[field] == body.get(field)
+        body = json_object_in(exchange.request)
+        is_shown = field in shown and shown[field] == body.get(field)
         if field in body and (is_shown or not refuses(exchange.answer)):
             return exchange
     return None
-
-
-def _resource_id(request: Request) -> str:
-    route = route_of(request.method, request.path)
-    return "" if route is None else route.resource_id
-
-
-def _object_in(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body; an empty one if there is none."""
-    try:
-        body = request.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def request_in_words(request: Request) -> str:

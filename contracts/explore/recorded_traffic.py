@@ -22,7 +22,7 @@ from contracts.engine.request_case import RequestCase
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.guard.created import created_by
 from contracts.guard.effect import canonical
-from contracts.openapi.router import operation_at, route_of
+from contracts.openapi.router import operation_at, resource_id_of, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
 from contracts.oracle import CREATES, KnownRun, accepts, read_request
 from contracts.rules.authorization import cause_of_credentials, rule_of_credentials
@@ -56,14 +56,9 @@ class KnownResources:
         if operation in CREATES:
             self.alive.update(run_id for run_id, _ in _created_runs(exchange))
         elif operation == "delete_run":
-            resource_id = _resource_id(request)
+            resource_id = resource_id_of(request)
             self.alive.discard(resource_id)
             self.gone.add(resource_id)
-
-
-def _resource_id(request: Request) -> str:
-    route = route_of(request.method, request.path)
-    return "" if route is None else route.resource_id
 
 
 def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
@@ -118,12 +113,12 @@ class Record:
                     self._creates.setdefault(run_id, _Create(position, index))
                     for number, attachment in enumerate(attachments):
                         self._creates.setdefault(attachment, _Create(position, index, number))
-            elif request.method != "GET" and (resource_id := _resource_id(request)):
+            elif request.method != "GET" and (resource_id := resource_id_of(request)):
                 self._writes.setdefault(resource_id, []).append(position)
 
     def case_at(self, position: int) -> RecordedCase:
         request = self.exchanges[position].request
-        resource_id = _resource_id(request)
+        resource_id = resource_id_of(request)
         create = self._creates.get(resource_id)
         keys: dict[str, int] = {}
         if create is None or create.position >= position:
@@ -205,7 +200,7 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
         return
     if request.method != "GET" and request.header(_KEY) in known_resources.keys:
         return  # a replay, which may be of a resource that is deleted by now, or a conflict
-    resource_id = _resource_id(request)
+    resource_id = resource_id_of(request)
     if resource_id:
         _judge_presence(context, result, operation, resource_id, known_resources)
     if body_schema(operation) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.core.exchange import Answer
+from contracts.core.exchange import Answer, json_object_in
 from contracts.guard.effect import canonical
 
 
@@ -31,9 +31,7 @@ def created_by(answer: Answer) -> Created:
 
     Other fields are ignored: an error may repeat ids of the request.
     """
-    body = answer.json_or_none()
-    if not isinstance(body, dict):
-        return Created()
+    body = json_object_in(answer)
     objects = [body]
     if isinstance(body.get("created_runs"), list):
         objects = [each for each in body["created_runs"] if isinstance(each, dict)]

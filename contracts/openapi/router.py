@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from contracts.core.exchange import Request
 from contracts.openapi.schemas import operations
 
 
@@ -42,6 +43,12 @@ def operation_at(method: str, path: str) -> str | None:
     """Return the operationId of a request, or None if it has no documented path and method."""
     route = route_of(method, path)
     return None if route is None else route.operation
+
+
+def resource_id_of(request: Request) -> str:
+    """Return the id in the path of a request; empty if its path is not documented or has no parameter."""
+    route = route_of(request.method, request.path)
+    return "" if route is None else route.resource_id
 
 
 @functools.cache

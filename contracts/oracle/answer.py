@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.core.counting import counted
-from contracts.core.exchange import Answer, Request, retry_after_of
+from contracts.core.exchange import Answer, Request, json_object_in, retry_after_of
 from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, field_at
@@ -47,8 +47,8 @@ def _overfull_page(operation: str | None, answer: Answer) -> Violation | None:
     """Return a violation if a list has more items than the limit in the same answer, whatever was asked for."""
     if operation is None or not operation.startswith("list_"):
         return None
-    body = answer.json_or_none()
-    items, limit = (body.get("items"), body.get("limit")) if isinstance(body, dict) else (None, None)
+    body = json_object_in(answer)
+    items, limit = body.get("items"), body.get("limit")
     if not isinstance(items, list) or type(limit) is not int or len(items) <= limit:
         return None
     cause = f"a page of {operation} has more items than its limit"
@@ -67,8 +67,8 @@ def other_resource(operation: str | None, request: Request, answer: Answer) -> V
     """Return a violation if the answer is about another resource than the request. Only ids in lower case are read."""
     if operation not in _SHOW_THE_RESOURCE_OF_THE_PATH or not accepts(answer):
         return None
-    body, asked = answer.json_or_none(), next(filter(is_uuid, request.path_without_query.split("/")), None)
-    shown = body.get("id") if isinstance(body, dict) else None
+    asked = next(filter(is_uuid, request.path_without_query.split("/")), None)
+    shown = json_object_in(answer).get("id")
     if asked is None or not is_uuid(shown) or shown == asked:
         return None
     rule, cause = ANSWER_RULE.get(operation, SCHEMA_RULE), f"{operation} answers with another resource"

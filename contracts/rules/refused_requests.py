@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.core.counting import counted
+from contracts.core.exchange import json_object_in
 from contracts.core.findings import Rule
 from contracts.core.json_tree import put
 from contracts.data import in_turn, in_turn_by_kind, mutations, strategies, texts, write_bodies
@@ -173,7 +174,9 @@ def _check_nothing_changed(
         changed = changed_field({name: run.get(name)}, after.body, (name,))  # the answer to a create may lack it
         if changed is not None and operation == "update_run" and name in _CHANGES_BY_ITSELF:
             # The run has not ended, so the field may change by itself, but probably not to a value that a request sent.
-            is_sent = after.body.get(name) in [value for result in sent if (value := _sent(result, name))]
+            is_sent = after.body.get(name) in [
+                value for result in sent if (value := json_object_in(result.exchange.request).get(name))
+            ]
             changed = changed if is_sent else None
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
         got = "" if changed is None else changed[1]
@@ -183,14 +186,6 @@ def _check_nothing_changed(
 
 
 _CHANGES_BY_ITSELF: Final = ("status", *RESULTS)
-
-
-def _sent(result: CallResult, name: str) -> Any:
-    try:
-        body = result.exchange.request.json()
-    except ValueError:
-        return None
-    return body.get(name) if isinstance(body, dict) else None
 
 
 def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> None:
