@@ -59,7 +59,7 @@ class PathInterpretation:
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a request could do. `runs` is the maximum number of runs that it could create or retry. `ids` are the
-    canonical UUIDs in the path, `odd_ids` the ids in the path that are not UUIDs.
+    canonical UUIDs in the path, `non_uuids` the ids in the path that are not UUIDs.
     """
 
     writes: bool
@@ -69,7 +69,7 @@ class Effect:
     ids: frozenset[str] = frozenset()
     body_ids: frozenset[str] = frozenset()
     """Ids in the body: a broken server might change the runs with these ids."""
-    odd_ids: frozenset[str] = frozenset()
+    non_uuids: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
     """The kinds of resources of which it could change several, or create one; `?` is an unknown kind."""
     body: Any = None
@@ -112,7 +112,7 @@ def effect_of(request: Request) -> Effect:
         if not mixed_up:
             return _READS
     body = readable_body(request)
-    ids, odd_ids = _ids_in_path(interpretations)
+    ids, non_uuids = _ids_in_path(interpretations)
     creates = method != "DELETE" and any(r.creates_runs for r in interpretations)
     if creates:
         counts = (_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count")
@@ -125,7 +125,7 @@ def effect_of(request: Request) -> Effect:
         runs=runs,
         ids=ids,
         body_ids=frozenset(uuids_under(body.json, _ID_KEYS)),
-        odd_ids=odd_ids,
+        non_uuids=non_uuids,
         collections=frozenset(_collections(interpretations, method)),
         body=body.json,
     )
@@ -143,7 +143,7 @@ def path_of_run(run_id: str) -> str | None:
 
 def _ids_in_path(interpretations: tuple[PathInterpretation, ...]) -> tuple[frozenset[str], frozenset[str]]:
     ids: set[str] = set()
-    odd: set[str] = set()
+    non_uuids: set[str] = set()
     for interpretation in interpretations:
         for position, segment in enumerate(interpretation.segments):
             if exact := canonical(segment):
@@ -152,8 +152,8 @@ def _ids_in_path(interpretations: tuple[PathInterpretation, ...]) -> tuple[froze
             found = {str(uuid.UUID(hex=match.group().replace("-", ""))) for match in _UUID.finditer(segment)}
             ids |= found
             if not found and position == 0 and interpretation.resource and not interpretation.creates_runs:
-                odd.add(segment)
-    return frozenset(ids), frozenset(odd)
+                non_uuids.add(segment)
+    return frozenset(ids), frozenset(non_uuids)
 
 
 def _collections(interpretations: tuple[PathInterpretation, ...], method: str) -> Iterator[str]:

@@ -34,7 +34,7 @@ from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed, NotOwned
 from contracts.guard.runs_client import RunsClient, json_object
 
-_HARMLESS_ODD_ID = "not-a-uuid"
+_HARMLESS_NON_UUID = "not-a-uuid"
 _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 _FIELDS: Final = frozenset(
     {
@@ -95,8 +95,8 @@ class Gate:
         for resource in effect.collections:
             if self.target.profile == "live" or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check created")
-        for text in effect.odd_ids:
-            harmless = _HARMLESS_ODD_ID in text or self.identity.marker in text
+        for text in effect.non_uuids:
+            harmless = _HARMLESS_NON_UUID in text or self.identity.marker in text
             if not harmless and not self.ownership.contains_made_up(text):
                 raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
         if self.target.profile == "live":

@@ -50,6 +50,6 @@ class Ownership:
     def is_made_up(self, text: str) -> bool:
         return text in self._made_up
 
-    def contains_made_up(self, odd_id: str) -> bool:
+    def contains_made_up(self, non_uuid: str) -> bool:
         """Return whether an id that is not a UUID contains a made-up id, so that a server may take it for that one."""
-        return any(made_up and made_up in odd_id for made_up in self._made_up)
+        return any(made_up and made_up in non_uuid for made_up in self._made_up)

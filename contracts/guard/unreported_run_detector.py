@@ -168,44 +168,41 @@ class UnreportedRunDetector:
         pending, self._pending = self._pending, []
         if not pending and not (is_last and self._sent and self.lists.lag_s):
             return
-        order = self._order_of_attribution(pending)
+        by_likelihood = self._by_likelihood(pending)  # before their kinds count as checked
         self._checked_kinds.update(map(self._kind_with_answer, pending))
         if self.lists.lag_s and not all(sent.reported for sent in pending):
             self.client.clock.sleep(self.lists.lag_s)
         lists: Iterable[str] = self.lists.authorizations
         if not is_last:
             lists = chain.from_iterable(self._lists_for(sent.authorization) for sent in pending)
-        found: list[_NewRun] = []
-        lists_complete = True
-        for authorization in dict.fromkeys(lists):
-            in_list = self._new_in_list(authorization, pending, order)
-            found += in_list or ()
-            lists_complete &= in_list is not None
+        new_by_list = [self._new_in_list(each, pending, by_likelihood) for each in dict.fromkeys(lists)]
+        found = [new for in_list in new_by_list for new in in_list or ()]
         if found:
             self._report(found)
             self._keep(found)
-        if lists_complete:
+        if None not in new_by_list:
             self._checked_refusals += sum(sent.refused for sent in pending)
             if all(new.is_proven for new in found):
                 self._close_intents(pending)
         else:
             self.lists.are_reliable = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
-        if not self.lists.are_reliable:  # nobody could find the run that such a request may have made
+        if not self.lists.are_reliable:  # then nobody can find the runs of a request with a 5xx or without an answer
             self._stopped.update(sent.kind.operation for sent in pending if not sent.accepted and not sent.refused)
 
-    def _order_of_attribution(self, pending: list[AdmittedRequest]) -> list[AdmittedRequest]:
-        """Return the requests in the order in which a new run is attributed to them: to a kind that was not checked
-        before rather than to one that created nothing then, to one that was not accepted, and to the latest.
+    def _by_likelihood(self, pending: list[AdmittedRequest]) -> list[AdmittedRequest]:
+        """Return the requests, first the one that most likely created a run that no answer reported. One of a kind that
+        was checked before comes late, since it created nothing then, and so does an accepted one, which reported what
+        it created. Of two that are equally likely, the later one comes first.
         """
         checked, latest_first = self._checked_kinds, pending[::-1]
         return sorted(latest_first, key=lambda sent: (self._kind_with_answer(sent) in checked, sent.accepted))
 
     def _new_in_list(
-        self, authorization: str, pending: list[AdmittedRequest], order: list[AdmittedRequest]
+        self, authorization: str, pending: list[AdmittedRequest], by_likelihood: list[AdmittedRequest]
     ) -> list[_NewRun] | None:
-        """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. `order` has
-        the pending requests in the order in which a new run is attributed to them.
+        """Return the new runs of a list that belong to the check, or may; None if the list is not reliable. The last
+        argument has the pending requests in the order of `_by_likelihood`.
         """
         of_list = [sent.reported for sent in pending if sent.authorization == authorization]
         page = self.lists.read(authorization, set(chain.from_iterable(of_list)))
@@ -215,7 +212,7 @@ class UnreportedRunDetector:
         self._compare_reported(pending, exchange, runs)
         found: list[_NewRun] = []
         for run in self.lists.new_runs(authorization, runs):
-            origin = self._matching_request(run, order)
+            origin = self._origin_of(run, by_likelihood)
             is_proven = self._is_proven(run, authorization)
             if is_proven or origin is not None:
                 origin = origin or (pending or self._sent)[-1]
@@ -274,17 +271,17 @@ class UnreportedRunDetector:
                     self._stopped.add(sent.kind.operation)
                     self.possible.append(PossibleRun.of(run))
 
-    def _matching_request(self, run: Run, order: list[AdmittedRequest]) -> AdmittedRequest | None:
-        """Return the first request in `order` that may have created the run.
+    def _origin_of(self, run: Run, by_likelihood: list[AdmittedRequest]) -> AdmittedRequest | None:
+        """Return the first of the requests that may have created the run; None if none may.
 
-        If lists lag, all earlier requests follow, latest first.
+        If lists lag or are not reliable, the run may also be of an earlier request: these follow, the latest first.
         """
         named_workflows = {workflow for sent in self._sent for workflow in sent.effect.workflow_ids}
         earlier: Iterable[AdmittedRequest] = (
             reversed(self._sent) if self.lists.lag_s or not self.lists.are_reliable else ()
         )
         at = self.lists.created_at(run)
-        matching = (sent for sent in (*order, *earlier) if sent.may_have_created(run, at, named_workflows))
+        matching = (sent for sent in (*by_likelihood, *earlier) if sent.may_have_created(run, at, named_workflows))
         return next(matching, None)
 
     def _report(self, found: list[_NewRun]) -> None:

@@ -210,9 +210,9 @@ def test_ids_behind_the_first_and_in_the_body_are_found() -> None:
 
 
 def test_ids_that_are_not_uuids_are_listed_separately() -> None:
-    assert effect_of(get("/v1/runs/not-a-uuid", method="DELETE")).odd_ids == {"not-a-uuid"}
-    assert effect_of(get(f"/v1/runs/{RUN[:-1]}", method="DELETE")).odd_ids == {RUN[:-1]}
-    assert effect_of(get("/v1/runs/%25", method="DELETE")).odd_ids == {"%25", "%"}
+    assert effect_of(get("/v1/runs/not-a-uuid", method="DELETE")).non_uuids == {"not-a-uuid"}
+    assert effect_of(get(f"/v1/runs/{RUN[:-1]}", method="DELETE")).non_uuids == {RUN[:-1]}
+    assert effect_of(get("/v1/runs/%25", method="DELETE")).non_uuids == {"%25", "%"}
 
 
 def test_writes_to_collections_and_unknown_paths_are_named() -> None:
