@@ -35,9 +35,10 @@ def repro_of(
     return _ReproBuilder(evidence, case_exchanges, recorded, {known_id.encode() for known_id in replaceable}).build()
 
 
-def _may_have_taken_effect(exchange: Exchange) -> bool:
-    """Return whether the request may have taken effect: it was accepted, got a 5xx or got no answer (status 0)."""
-    return accepts(exchange.answer) or exchange.answer.status >= 500 or exchange.answer.status == 0
+def _may_have_written(exchange: Exchange) -> bool:
+    """Return whether it is a write that may have taken effect: it was accepted, got a 5xx or no answer (status 0)."""
+    may_have_taken_effect = accepts(exchange.answer) or exchange.answer.status >= 500 or exchange.answer.status == 0
+    return may_have_taken_effect and not exchange.request.is_read
 
 
 def names_resource(request: Request) -> bool:
@@ -93,41 +94,39 @@ class _ReproBuilder:
 
     def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
         """Yield the exchanges that an exchange depends on: earlier ones of its case, and the origins of its ids."""
-        names = self._named_in(exchange.request)
+        request = exchange.request
         before = self._case[: self._position.get(id(exchange), 0)]
-        same_key = [earlier for earlier in before if _has_key_of(earlier.request, exchange.request)]
-        relevant = names.union(self._listed(exchange), *map(self._new_ids_in, same_key))
-        siblings = self._siblings(names, before) if exchange.answer.status == 404 else set()
+        with_same_key = [earlier for earlier in before if _has_key_of(earlier.request, request)]
+        # The answer depends on the resources that the request names, on the runs of the case that a list shows, and on
+        # what an earlier write with the same key created.
+        named_ids = self._ids_named_in(request)
+        relevant_ids = named_ids.union(self._listed(exchange), *map(self._new_ids_in, with_same_key))
+        siblings = self._siblings(named_ids, before) if exchange.answer.status == 404 else set()
         for earlier in before:
             if (
-                _has_key_of(earlier.request, exchange.request)
-                or _is_delete_that_matters(earlier.request, exchange.request, siblings)
-                or self._is_change_that_matters(earlier, exchange, names, relevant)
+                _has_key_of(earlier.request, request)
+                or _is_delete_that_matters(earlier.request, request, siblings)
+                or _may_have_changed(earlier, relevant_ids)
+                or (request.is_read and self._may_have_created_for(earlier, named_ids))
             ):
                 yield earlier
-        for name in sorted(relevant):
-            is_replaceable = name in self._replaceable and name not in exchange.request.path.encode()
-            origin = self._origin(name, before, is_sought=name in names and not is_replaceable)
+        for each in sorted(relevant_ids):
+            is_replaceable = each in self._replaceable and each not in request.path.encode()
+            origin = self._origin(each, before, is_sought=each in named_ids and not is_replaceable)
             if origin is not None:
                 yield origin
 
-    def _is_change_that_matters(
-        self, earlier: Exchange, exchange: Exchange, names: Set[bytes], relevant: Set[bytes]
-    ) -> bool:
-        """Return whether an earlier write may have changed a relevant resource, or created what a list by one of its
-        ids contains.
+    def _may_have_created_for(self, earlier: Exchange, named_ids: Set[bytes]) -> bool:
+        """Return whether an earlier exchange is a create whose body names one of the ids that a read names: a list by
+        this id may contain what it created.
         """
-        if earlier.request.is_read or not _may_have_taken_effect(earlier):
-            return False
-        changed = ids_in(earlier.request.path.encode())
-        if exchange.request.is_read and not changed and self._named_in(earlier.request) & names:
-            return True
-        return bool(changed & relevant)
+        is_create = _may_have_written(earlier) and not ids_in(earlier.request.path.encode())
+        return is_create and not named_ids.isdisjoint(self._ids_named_in(earlier.request))
 
-    def _siblings(self, names: Set[bytes], before: Sequence[Exchange]) -> set[bytes]:
+    def _siblings(self, named_ids: Set[bytes], before: Sequence[Exchange]) -> set[bytes]:
         """Return the ids in the answers of the creates that created the named resources."""
         answers = [self._ids_in(other.answer.body) for other in before if _creates(other)]
-        return set().union(*(ids for ids in answers if ids & names))
+        return set().union(*(ids for ids in answers if ids & named_ids))
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""
@@ -137,18 +136,20 @@ class _ReproBuilder:
         shown = [self._ids_in(needed.answer.body) for key, needed in self._needed.items() if key in self._position]
         return of_the_case.intersection(set().union(*shown))
 
-    def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
-        """Return the exchange whose answer first contained an id; None if a request contained it earlier."""
+    def _origin(self, resource_id: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
+        """Return the exchange whose answer first contained an id; None if a request contained it earlier. If the case
+        has none and `is_sought` is set, it may be an exchange of another case.
+        """
         for other in before:
-            if name in self._named_in(other.request):
+            if resource_id in self._ids_named_in(other.request):
                 return None
-            if name in self._ids_in(other.answer.body):
+            if resource_id in self._ids_in(other.answer.body):
                 return other
         if is_sought:
             for other in self._recorded:
-                if name in other.request.path.encode() or name in (other.request.body or b""):
+                if resource_id in other.request.path.encode() or resource_id in (other.request.body or b""):
                     return None
-                if accepts(other.answer) and name in other.answer.body:
+                if accepts(other.answer) and resource_id in other.answer.body:
                     return other
         return None
 
@@ -163,22 +164,26 @@ class _ReproBuilder:
                 break
             if _same(other.request, exchange.request) and accepts(other.answer):
                 has_succeeded, since = True, []
-            elif not other.request.is_read and _may_have_taken_effect(other):
+            elif _may_have_written(other):
                 since.append(other)
         if has_succeeded:
             own = [other for other in since if id(other) in self._position]
             yield from own or since[-MOST_SUSPECTS:]
 
-    def _named_in(self, request: Request) -> frozenset[bytes]:
+    def _ids_named_in(self, request: Request) -> frozenset[bytes]:
         return self._ids_in(request.path.encode()) | self._ids_in(request.body or b"")
 
     def _new_ids_in(self, exchange: Exchange) -> frozenset[bytes]:
         """Return the ids in an answer that its request does not contain."""
-        return self._ids_in(exchange.answer.body) - self._named_in(exchange.request)
+        return self._ids_in(exchange.answer.body) - self._ids_named_in(exchange.request)
 
 
 def _creates(exchange: Exchange) -> bool:
     return exchange.request.method == "POST" and accepts(exchange.answer)
+
+
+def _may_have_changed(earlier: Exchange, resource_ids: Set[bytes]) -> bool:
+    return _may_have_written(earlier) and not resource_ids.isdisjoint(ids_in(earlier.request.path.encode()))
 
 
 def _is_delete_that_matters(earlier: Request, request: Request, siblings: Set[bytes]) -> bool:
