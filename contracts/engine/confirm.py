@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any, Final
 
-from contracts.core.exchange import Exchange
+from contracts.core.exchange import Exchange, Request
 from contracts.core.findings import Finding
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.explain import exchanges_until, failing_part, finding_of
 from contracts.engine.found_violations import FoundViolations
-from contracts.engine.outdated import OUTDATED, contradictions_of, has_outdated_read
+from contracts.engine.outdated import OUTDATED, Contradictions, contradictions_of, has_outdated_read
 from contracts.engine.parallel import THREADS
 from contracts.engine.repro import names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import SINGLE_REQUEST, RequestCase
@@ -65,10 +65,14 @@ class _Repetition:
     """What the case showed again; None if it did not."""
     under_load: RuleViolated | None = None
     """What the original case showed again together with the cases that ran at the same time."""
-    is_by_chance: bool = False
-    """Whether `case`, or its exchanges that the finding shows, showed the violation in some of `attempts` only."""
     shown: int = 0
+    """In how many of `attempts` the case, or its exchanges that the finding shows, showed the violation."""
     attempts: int = 0
+    """How often it was sent once more, if that did not show the violation each time; else 0."""
+
+    @property
+    def shows_each_time(self) -> bool:
+        return self.shown == self.attempts
 
 
 @dataclasses.dataclass(eq=False)
@@ -118,12 +122,16 @@ class Confirmer:
     def _cause_in_words(self, again: _Repetition, final: RuleViolated) -> str:
         if self._is_outdated(final):
             return OUTDATED
-        return f"not each time: in {again.shown} of {again.attempts} further attempts" if again.is_by_chance else ""
+        if again.shows_each_time:
+            return ""
+        return f"not each time: in {again.shown} of {again.attempts} further attempts"
 
     def _repeat(
         self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase], *, is_broken_by_a_write: bool
     ) -> _Repetition:
-        """Send the case again: its last request alone if that suffices, then smaller cases; else under load."""
+        """Send the case again, or only its last request if that alone fails, and shrink it. If it does not fail again,
+        send it under load: together with the cases that ran at the same time.
+        """
         again = _Repetition(origin, first, failed=[failing_part(first)])
         if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
             again.before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
@@ -133,16 +141,18 @@ class Confirmer:
         by_others = (again.confirmed or again.violated).violation.may_be_by_others
         if by_others and again.confirmed and not self._shows_each_time(again.case, again.violated.dedup_key):
             again.confirmed = None
+        if again.confirmed is None:
+            if beside and not by_others and self._cost < cost_limit:
+                again.under_load = self._reproduce([origin, *beside], first.dedup_key)
+            return again
         # If a write has broken the target, it stays broken, and any smaller case seems to fail too. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        if again.confirmed is not None and not is_broken_by_a_write and not again.case[0].mostly_waits:
+        if not is_broken_by_a_write and not again.case[0].mostly_waits:
             self._shrink(again, again.confirmed, cost_limit)
-            self._find_chance(again, again.confirmed)
-        if beside and not by_others and again.confirmed is None and self._cost < cost_limit:
-            again.under_load = self._reproduce([origin, *beside], first.dedup_key)
+            self._count_attempts_that_show_it(again, again.confirmed)
         return again
 
-    def _find_chance(self, again: _Repetition, confirmed: RuleViolated) -> None:
+    def _count_attempts_that_show_it(self, again: _Repetition, confirmed: RuleViolated) -> None:
         """Find out whether the case shows the violation each time; if not, shrink it with several attempts at each
         smaller case. A case that costs much, or needs several attempts anyway, is not sent again. If one answer proves
         the violation, also find out whether the exchanges of the finding alone show it each time.
@@ -151,14 +161,14 @@ class Confirmer:
         if again.case[0].attempts <= 2 and _cost_of(confirmed.all_exchanges) <= MOST_TO_REPEAT:
             attempts = self._attempts(again.case, key)
             if passed := sum(attempt.passed for attempt in attempts):
-                again.is_by_chance, again.shown, again.attempts = True, len(attempts) - passed, len(attempts)
+                again.shown, again.attempts = len(attempts) - passed, len(attempts)
                 self._shrink(again, confirmed, self._cost + MAX_SHRINK_COST, attempts=REPEATS_OF_A_FINDING)
         if confirmed.is_proof:
-            self._find_chance_of_exchanges(again, again.confirmed or confirmed)
-        if again.is_by_chance:
-            again.passed.clear()
+            self._send_exchanges_alone(again, again.confirmed or confirmed)
+        if not again.shows_each_time:
+            again.passed.clear()  # they may show it in another attempt
 
-    def _find_chance_of_exchanges(self, again: _Repetition, confirmed: RuleViolated) -> None:
+    def _send_exchanges_alone(self, again: _Repetition, confirmed: RuleViolated) -> None:
         """Send the exchanges of the finding alone, unless they are the whole case. If they do not show the violation
         each time, leave out those that it does not need.
         """
@@ -170,7 +180,7 @@ class Confirmer:
         shown = [attempt.violated for attempt in attempts if attempt.violated is not None]
         if not shown or not any(attempt.passed for attempt in attempts):
             return
-        again.is_by_chance, again.shown, again.attempts = True, len(shown), len(attempts)
+        again.shown, again.attempts = len(shown), len(attempts)
         again.confirmed = shown[0]
         for at in reversed(range(len(exchanges) - 1)):
             if self._cost >= cost_limit:
@@ -264,17 +274,16 @@ class Confirmer:
             return False  # what was sent at the same moment may have changed what it shows
         if not judged.request.is_read:
             return field != "" and has_outdated_read(sent, field)  # a write may change other fields itself
-        is_error = judged.answer.status == 0 or (judged.answer.status >= 400 and judged.answer.status != 404)
-        if is_error or field == "id":
-            return False  # an error, which shows no state, or an answer to another request
-        operation = operation_at(judged.request.method, judged.request.path)
-        if field and field in (wrong.field for wrong in answer_violations(operation, judged.answer)):
-            return False  # the value was never right
-        contradictions = contradictions_of(sent, field)
+        return _may_show_an_earlier_state(judged, field) and self._are_gone_later(
+            contradictions_of(sent, field), judged.request
+        )
+
+    def _are_gone_later(self, contradictions: Contradictions, read: Request) -> bool:
+        """Send the read again. Return whether one of the contradictions is gone."""
         for wait_s in READ_AGAIN_AFTER_S if contradictions else ():
             self.check.over.wait(wait_s)
             try:
-                again = self.check.guard.send(judged.request).answer
+                again = self.check.guard.send(read).answer
             except (Refused, NoAnswer):
                 return False
             if contradictions.are_gone_in(again):
@@ -294,6 +303,18 @@ class Confirmer:
             leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
             sources = [each for each in recorded if leaked and leaked in (each.request.body or b"")][:1]
         return [source for source in sources if source not in final.exchanges]
+
+
+def _may_show_an_earlier_state(judged: Exchange, field: str) -> bool:
+    """Return whether the answer to a read shows a state that was right before, as far as the answer itself says."""
+    status = judged.answer.status
+    if status == 0 or (status >= 400 and status != 404):
+        return False  # an error shows no state
+    if field == "id":
+        return False  # the answer is to another request
+    operation = operation_at(judged.request.method, judged.request.path)
+    has_wrong_form = field != "" and field in (wrong.field for wrong in answer_violations(operation, judged.answer))
+    return not has_wrong_form  # a value of the wrong form was never right
 
 
 def _cost_of(exchanges: Sequence[Exchange]) -> int:
