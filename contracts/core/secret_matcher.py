@@ -1,8 +1,12 @@
 """Finds secrets in texts, however they are written, and replaces them by placeholders.
 
 A secret may stand in a text escaped (for JSON, Python, a URL or HTML, up to three times over), changed (in upper case,
-reversed, as hex or base64, …), or in part. No encoder escapes letters and digits. So a text is first searched for the
-sequences of letters and digits in all secrets at once.
+reversed, as hex or base64, …), or in part. Three kinds of texts are searched for:
+
+    form       a secret, or a changed form of it. A regular expression finds it however it is escaped
+    literal    a sequence of letters and digits in a form. No encoder escapes these, so a text without the literal
+               does not contain the form. An automaton searches for the literals of all forms at once
+    block      8 characters of a long secret, which show where a part of it may be
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import base64
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -32,8 +36,8 @@ _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
 _MAX_LITERAL_LENGTH: Final = 64
 _MIN_LITERAL_LENGTH: Final = 2  # almost every text contains a shorter one
-_FEW_WORDS: Final = 8
 _MAX_FORMS_OF_LITERAL: Final = 8  # then other forms that contain it get another literal, if they have one
+_FEW_KEYS: Final = 8
 
 _NUMBER: Final = re.compile(r"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
 _ALPHANUMERIC: Final = re.compile(r"[0-9A-Za-z]+")
@@ -57,16 +61,17 @@ def changed_forms(secret: str) -> Iterator[str]:
         yield encoded[4 if shift else 0 : (shift + len(raw)) // 3 * 4]
 
 
-def escaped(text: str) -> str:
+def regex_of(text: str) -> str:
     """Return a regular expression for a text in which any characters except letters and digits may be escaped."""
     if (between := len(text) - 2 * _COMPARED_LENGTH) > 0:
         gap = rf"(?s:.{{{between},{12 * between}}}?)"  # an escaped character has at most 12
-        return escaped(text[:_COMPARED_LENGTH]) + gap + escaped(text[-_COMPARED_LENGTH:])
+        return regex_of(text[:_COMPARED_LENGTH]) + gap + regex_of(text[-_COMPARED_LENGTH:])
     pieces: list[str] = _PIECE.findall(text)
-    return "".join(piece if piece.isascii() and piece.isalnum() else _escaped_piece(piece) for piece in pieces)
+    return "".join(piece if piece.isascii() and piece.isalnum() else _regex_of_piece(piece) for piece in pieces)
 
 
 def _percent(byte: int) -> str:
+    """Return a regular expression for a byte in a URL. The `%` may itself be escaped, up to twice."""
     return rf"%(?:25){{0,2}}(?i:{byte:02x})"
 
 
@@ -76,28 +81,28 @@ _SEMICOLON: Final = rf"(?:;|{_percent(0x3B)})"
 _AMPERSAND: Final = rf"(?:&|{_BACKSLASH}{{1,7}}u0026|{_percent(0x26)})(?:amp{_SEMICOLON}){{0,2}}"
 
 
-def _escaped_piece(piece: str) -> str:
+def _regex_of_piece(piece: str) -> str:
     """Return a regular expression for one character, or for a sequence of backslashes."""
     character, code = piece[0], ord(piece[0])
     html_name = f"|{_HTML_NAMES[character]}" if character in _HTML_NAMES else ""
-    ways = [  # a way that contains another one comes first
+    alternatives = [  # one that contains another one comes first
         rf"{_AMPERSAND}(?i:{_HASH}0*{code}|{_HASH}x0*{code:x}{html_name}){_SEMICOLON}",
         rf"{_BACKSLASH}{{1,7}}(?i:[ux]0*{code:x})",
         "".join(map(_percent, character.encode("utf-8", "surrogatepass"))),
     ]
     if code > 0xFFFF:
         pair = character.encode("utf-16-be").hex()
-        ways.append(rf"{_BACKSLASH}{{1,7}}(?i:u{pair[:4]}){_BACKSLASH}{{1,7}}(?i:u{pair[4:]})")
+        alternatives.append(rf"{_BACKSLASH}{{1,7}}(?i:u{pair[:4]}){_BACKSLASH}{{1,7}}(?i:u{pair[4:]})")
     if character in _ESCAPE_LETTERS:
-        ways.append(rf"{_BACKSLASH}{{1,7}}{_ESCAPE_LETTERS[character]}")
+        alternatives.append(rf"{_BACKSLASH}{{1,7}}{_ESCAPE_LETTERS[character]}")
     if character == " ":
-        ways.append(_escaped_piece("+"))  # as a form writes it
+        alternatives.append(_regex_of_piece("+"))  # as a form writes it
     if not character.isprintable():
-        ways.append(" ")  # as an excerpt shows it
+        alternatives.append(" ")  # as an excerpt shows it
     if character == "\\":  # matched as a sequence: to match them one by one may take exponential time
-        return rf"(?:{_BACKSLASH}{{{len(piece)},{8 * len(piece)}}}|(?:{'|'.join(ways)}){{{len(piece)}}})"
+        return rf"(?:{_BACKSLASH}{{{len(piece)},{8 * len(piece)}}}|(?:{'|'.join(alternatives)}){{{len(piece)}}})"
     before = rf"{_BACKSLASH}{{0,7}}" if character in "\"'/" else ""
-    return rf"{before}(?:{'|'.join(ways)}|{re.escape(character)})"
+    return rf"{before}(?:{'|'.join(alternatives)}|{re.escape(character)})"
 
 
 def _with_spaces(text: str) -> str:
@@ -125,27 +130,25 @@ class _Form:
 
     def may_be_escaped_in(self, text: str) -> bool:
         if not self._alphanumeric_parts:
-            return any(character in text for character in self._beginnings)
-        if self.literal == self.text:
+            return any(character in text for character in self._first_characters)
+        if self.literal == self.text:  # all letters and digits: nothing to escape
             return False
         return all(part in text for part in self._alphanumeric_parts)
 
     @cached_property
-    def _beginnings(self) -> str:
-        """A text that contains the form has one of these characters. For a form without letters and digits: its first
-        character, and the first character of each escaped form of it.
-        """
+    def _first_characters(self) -> str:
+        """The characters with which the form, or an escaped one, may begin. For a form without letters and digits."""
         first = self.text[0]
         return f"{first}\\%&" + (" +" if first == " " or not first.isprintable() else "")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile(escaped(self.text))
+        return re.compile(regex_of(self.text))
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A part of a secret."""
+    """A part of a secret, which begins at `start`."""
 
     secret: str
     start: int
@@ -161,7 +164,9 @@ class _Block:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The secrets that a text may contain, as it is or decoded. Longer forms come first: one may contain another."""
+    """The secrets that a text may contain. Longer forms come first: one may contain another. `numbers` are placeholders
+    by digits, and `blocks` the blocks of all secrets by their content.
+    """
 
     forms: tuple[_Form, ...] = ()
     numbers: Mapping[str, str] = field(default_factory=dict)
@@ -190,6 +195,14 @@ class Candidates:
         return _NUMBER.sub(lambda found: self.numbers.get(found[0], found[0]), text) if self.numbers else text
 
 
+def _possible_forms(forms: Sequence[_Form], text: str) -> Sequence[_Form]:
+    """Return the forms that a text with their literals may contain."""
+    if _ESCAPE.search(text):
+        return [form for form in forms if form.literal == form.text or form.may_be_escaped_in(text)]
+    unescaped = _with_spaces(text)  # most texts have no escapes, so one comparison is enough
+    return [form for form in forms if form.beginning in unescaped]
+
+
 class SecretMatcher:
     """The secrets to find, with the placeholder of each."""
 
@@ -204,7 +217,7 @@ class SecretMatcher:
         """Finds the keys of `_forms` and `_blocks` in a text. It is made for the first text that is searched after a
         change.
         """
-        self._few_words: tuple[str, ...] = ()
+        self._few_keys: tuple[str, ...] = ()
         """These keys, if there are few of them: then it is faster to look for each of them first."""
 
     def add(self, secret: str, placeholder: str, *, changed: bool = True) -> None:
@@ -228,17 +241,15 @@ class SecretMatcher:
                     self._blocks[content][_Block(secret, start, placeholder)] = None
 
     def _literal_of(self, text: str) -> str:
-        """Return the longest sequence of letters and digits in a text that is not yet the literal of many forms.
-        (`item` may be that of `item 1`, `item 2`, …)
+        """Return the longest sequence of letters and digits in a text that is not yet the literal of many forms
+        (`item` may be that of `item 1`, `item 2`, …), or else the longest one; "" if the text has none.
         """
-        rows = {row[:_MAX_LITERAL_LENGTH] for row in _ALPHANUMERIC.findall(text)}
-        found = sorted(rows, key=lambda row: (-len(row), row))
-        few = (
-            row
-            for row in found
-            if len(row) >= _MIN_LITERAL_LENGTH and len(self._forms.get(row, ())) < _MAX_FORMS_OF_LITERAL
-        )
-        return next(few, found[0] if found else "")
+        sequences: set[str] = {each[:_MAX_LITERAL_LENGTH] for each in _ALPHANUMERIC.findall(text)}
+        longest_first = sorted(sequences, key=lambda each: (-len(each), each))
+        for each in longest_first:
+            if len(each) >= _MIN_LITERAL_LENGTH and len(self._forms.get(each, ())) < _MAX_FORMS_OF_LITERAL:
+                return each
+        return longest_first[0] if longest_first else ""
 
     def add_number(self, digits: str, placeholder: str) -> None:
         self.numbers.setdefault(digits, placeholder)
@@ -247,54 +258,46 @@ class SecretMatcher:
         """Return whether the text may contain a secret."""
         return (
             "" in self._forms
-            or next(self._words_in(text), None) is not None
+            or next(self._keys_in(text), None) is not None
             or any(found[0] in self.numbers for found in _NUMBER.finditer(text))
         )
 
-    def _words_in(self, text: str) -> Iterator[tuple[int, tuple[int, str]]]:
-        """Yield the keys of `_forms` and `_blocks` that the text contains: for each place, where the key ends, and the
-        key after its number in the order in which the keys were added.
+    def _keys_in(self, text: str) -> Iterator[tuple[int, tuple[int, str]]]:
+        """Yield the keys of `_forms` and `_blocks` that the text contains, as (end in the text, (number of the key in
+        the order of adding, key)).
         """
         if self._automaton is None:
             # A library of the extra: without it, the commands still start and say what is missing.
             from ahocorasick import Automaton
 
             self._automaton = Automaton()
-            words = (*self._forms, *self._blocks)
-            for index, word in enumerate(words):
-                if word and word not in self._automaton:
-                    self._automaton.add_word(word, (index, word))
+            keys = (*self._forms, *self._blocks)
+            for number, key in enumerate(keys):
+                if key and key not in self._automaton:
+                    self._automaton.add_word(key, (number, key))
             self._automaton.make_automaton()
-            self._few_words = words if len(words) <= _FEW_WORDS else ()
-        if self._few_words and not any(word in text for word in self._few_words):
+            self._few_keys = keys if len(keys) <= _FEW_KEYS else ()
+        if self._few_keys and not any(key in text for key in self._few_keys):
             return iter(())
         return self._automaton.iter(text) if self._automaton else iter(())
 
     def candidates(self, text: str) -> Candidates:
-        found_words = sorted({match for _, match in self._words_in(text)})
-        words = ["", *(word for _, word in found_words)]  # a form without a literal: in any text
-        forms = [form for word in words for form in self._forms.get(word, ())]
-        if not forms:
-            near = forms
-        elif _ESCAPE.search(text):
-            near = [form for form in forms if form.literal == form.text or form.may_be_escaped_in(text)]
-        else:  # most texts: without escapes, one comparison is enough
-            unescaped = _with_spaces(text)
-            near = [form for form in forms if form.beginning in unescaped]
+        in_order_of_adding = sorted({numbered_key for _, numbered_key in self._keys_in(text)})
+        keys = ["", *(key for _, key in in_order_of_adding)]  # "": any text may contain a form without a literal
+        forms: Sequence[_Form] = [form for key in keys for form in self._forms.get(key, ())]
+        if forms:
+            forms = _possible_forms(forms, text)
         numbers = {digits for digits in _NUMBER.findall(text) if digits in self.numbers} if self.numbers else ()
-        blocks = [word for word in words if word in self._blocks]
-        if not near and not numbers and not blocks:
-            return Candidates()
         return Candidates(
-            tuple(sorted(near, key=lambda form: -len(form.text))),
+            tuple(sorted(forms, key=lambda form: -len(form.text))),
             {digits: self.numbers[digits] for digits in numbers},
-            {content: tuple(self._blocks[content]) for content in blocks},
+            {key: tuple(self._blocks[key]) for key in keys if key in self._blocks},
         )
 
     def replace(self, text: str) -> str:
         return self.candidates(text).replace(text)
 
-    def replace_beginning(self, text: str) -> str:
+    def replace_cut_off(self, text: str) -> str:
         """Mask a secret that the end of the text cuts off, if 4 or more of its characters are left."""
         longest, placeholder = 3, ""
         for form in (form for forms in self._forms.values() for form in forms):

@@ -202,7 +202,7 @@ class Mask:
     def _with_excerpts(self, text: str) -> str:
         """Mask a text with excerpts, which end with "…": each may have cut off a secret."""
         *excerpts, rest = self.words(text).split("…")
-        return "…".join([*map(self._secrets.replace_beginning, excerpts), rest])
+        return "…".join([*map(self._secrets.replace_cut_off, excerpts), rest])
 
     def _masked_body(self, body: bytes, *, sent: bool) -> bytes:
         text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
