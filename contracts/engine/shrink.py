@@ -233,25 +233,25 @@ class _Shrinker(Generic[C]):
             self._try(where, type(value)(copy.copy(plain[0]) for _ in value))
 
     def _plain_keys(self, where: Path) -> None:
-        """Replace each odd name by a plain one, or else by one without its odd characters, if only a few members are
-        left.
+        """Replace each unusual name by a plain one, or else by one without its unusual characters, if there are only a
+        few members left.
         """
         value = at(self.best, where)
         if isinstance(value, dict) and len(value) <= _FEW_MEMBERS:
-            for odd in filter(_is_odd, value):
+            for unusual in filter(_is_unusual, value):
                 value = at(self.best, where)
-                names = [name for name in ("a", _without_odd_characters(odd)) if name and name not in value]
+                names = [name for name in ("a", _without_unusual_characters(unusual)) if name and name not in value]
                 self._try_each(
-                    where, ({name if key == odd else key: one for key, one in value.items()} for name in names)
+                    where, ({name if key == unusual else key: one for key, one in value.items()} for name in names)
                 )
 
 
-def _is_odd(name: str) -> bool:
+def _is_unusual(name: str) -> bool:
     """Return whether a name is of another form than those of the contract, such as `workflow_id`."""
     return not name.isidentifier() or name != name.lower() or name != name.strip("_")
 
 
-def _without_odd_characters(name: str) -> str:
+def _without_unusual_characters(name: str) -> str:
     return "".join(c for c in name.lower().strip("_") if c.isascii() and (c.isalnum() or c == "_"))
 
 

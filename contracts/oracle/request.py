@@ -164,7 +164,7 @@ def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str
         for file in files if isinstance(files, list) else ():
             if isinstance(file, dict):
                 if isinstance(file.get("filename"), str) and not is_plain_filename(file["filename"]):
-                    yield "an odd file name"
+                    yield "an unusual file name"
                 if "cleanup_imports_after_run" in file and file["cleanup_imports_after_run"] is None:
                     yield "body: null for a flag of a file"
     if operation == "update_run":

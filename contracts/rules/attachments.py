@@ -340,7 +340,7 @@ class _FileJudge:
             self.context.require(not fails, "NO-5XX", cause, expected, self.created, *results, exchange)
 
 
-_ODD_FILES: Final = [
+_UNUSUAL_FILES: Final = [
     file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
     file("é 名.bin", bytes(range(256)), target_path=None, cleanup_imports_after_run=False),
     file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
@@ -356,12 +356,12 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     for operation, others in needs.items():
         if check.offers(operation, *others):
             is_first = operation == "bulk_create_runs"
-            yield AttachmentsCase(_ODD_FILES if is_first else _ODD_FILES[:3], operation, listed=True)
+            yield AttachmentsCase(_UNUSUAL_FILES if is_first else _UNUSUAL_FILES[:3], operation, listed=True)
             if not is_first:
-                yield AttachmentsCase(_ODD_FILES[3:], operation)
+                yield AttachmentsCase(_UNUSUAL_FILES[3:], operation)
     if check.offers("retry_run", "update_run"):
         earlier = {"file_inputs": [file("a.txt", b"old bytes")]}
-        for files in (_ODD_FILES[1:3], [file("a.txt", b"new bytes")]):
+        for files in (_UNUSUAL_FILES[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
     texts = [file("a.csv", "\ufeffé;名\r\n".encode()), file("b.json", '{"b":  1.0, "é": 1}\n'.encode())]
     texts.append(file("c.txt", "é\r\n".encode("latin-1")))
@@ -381,7 +381,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     # A row for each file of each run takes more parameters than one statement of SQL may have.
     pools = {"pool_ids": ["«pool:0»"]} if check.pools.available else {}
     yield AttachmentsCase(many_files, count=limits.LARGE_CREATE, fields=pools)
-    for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (_ODD_FILES[:3], (2,))):
+    for files, counts in ((several, (2, 101)), ([file(raw=b"x")], (3,)), (_UNUSUAL_FILES[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)
         yield AttachmentsCase(files, fields=fields | next(sessions), count=2)

@@ -61,18 +61,18 @@ def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
                 context.call(operation, *ids, **more)
 
 
-def odd_cases(check: CheckContext) -> Iterator[Writes]:
-    """Yield all odd bodies of a bulk create, and a part of them for each other write, in turn."""
+def unusual_cases(check: CheckContext) -> Iterator[Writes]:
+    """Yield all unusual bodies of a bulk create, and a part of them for each other write, in turn."""
     for number, operation in enumerate((*WRITES_OF_RUNS, *OTHER_WRITES)):
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.pools.known):
             continue
-        bodies = list(odd_bodies(operation))
+        bodies = list(unusual_bodies(operation))
         if operation != "bulk_create_runs":
             bodies = bodies[number % ONE_VALUE_IN :: ONE_VALUE_IN]
         if operation == "update_run":
-            bodies += map(Body, _odd_updates())
+            bodies += map(Body, _unusual_updates())
         if operation == "create_run_chain":
-            bodies += _odd_chains()
+            bodies += _unusual_chains()
         if "session_alias" in write_bodies.FEATURES.get(operation, ()):
             bare = write_bodies.minimal(operation)
             bodies += [Body(bare | {"session_alias": alias}) for alias in ("", "\x00", "x" * MAX_TEXT)]
@@ -84,7 +84,7 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
 
 
 ONE_VALUE_IN: Final = 6
-"""Writes other than the bulk create, and parameters other than `search`, get one in this many of the odd values."""
+"""Writes other than the bulk create, and parameters other than `search`, get one in this many of the unusual values."""
 
 
 def _is_heavy(body: Body) -> bool:
@@ -124,13 +124,13 @@ def _changes(bare: dict[str, Any], body: Body) -> dict[str, Any]:
 # Bodies
 
 
-def odd_bodies(operation: str) -> Iterator[Body]:
+def unusual_bodies(operation: str) -> Iterator[Body]:
     """Yield bodies beyond the limits of REQ-ACCEPT, and others whose outcome the contract does not determine."""
     bare = write_bodies.minimal(operation)
     field = write_bodies.OBJECT_FIELDS.get(operation, "machine_ids")
     is_bulk = operation == "bulk_create_runs"
     text = json.dumps(bare, ensure_ascii=False)
-    yield from (Body(text=part) for part in _odd_texts(text[:-1] + (", " if bare else ""), field, is_bulk=is_bulk))
+    yield from (Body(text=part) for part in _unusual_texts(text[:-1] + (", " if bare else ""), field, is_bulk=is_bulk))
     if bare:
         yield Body(text=f"{text[:-1]}, {text[1:]}")
     for size in (MAX_TEXT + 1, 900_000) if is_bulk else (MAX_TEXT + 1,):
@@ -146,7 +146,7 @@ def odd_bodies(operation: str) -> Iterator[Body]:
     yield Body(text="\xef\xbb\xbf" + text)
     yield Body(text="\xff\xfe" + "{\x00}\x00" if "«" in text else text.encode("utf-16").decode("latin-1"))
     if operation in {*CREATES_OF_RUNS, "retry_run"}:
-        yield from (Body(bare | fields) for fields in _odd_create_fields())
+        yield from (Body(bare | fields) for fields in _unusual_create_fields())
 
 
 _NUMBERS: Final = (
@@ -158,10 +158,10 @@ _DEPTHS: Final = limits.above(MAX_DEPTH, 100_000)
 _LARGE: Final = "x" * (2 * 1024 * 1024)
 
 
-def _odd_texts(head: str, field: str, *, is_bulk: bool) -> Iterator[str]:
+def _unusual_texts(head: str, field: str, *, is_bulk: bool) -> Iterator[str]:
     """Yield bodies as texts, each one `head` with another member. `field` takes an object.
 
-    Each odd value is the member of an object there, and each number a count; in other places the values take turns.
+    Each unusual value is the member of an object there, and each number a count; in other places the values take turns.
     """
     names = itertools.cycle((field, "unknown"))
     for number in _NUMBERS:
@@ -197,7 +197,7 @@ _CONTENT_TYPES: Final = (
 )
 
 
-def _odd_create_fields() -> Iterator[dict[str, Any]]:
+def _unusual_create_fields() -> Iterator[dict[str, Any]]:
     for content in formats.UNUSUAL_BASE64:
         yield {"file_inputs": [{"filename": "a.txt", "content": content}]}
     for name in files.UNSAFE_NAMES:
@@ -206,20 +206,20 @@ def _odd_create_fields() -> Iterator[dict[str, Any]]:
         yield {"file_inputs": [files.file(target_path=path)]}
     yield {"file_inputs": [files.file(cleanup_imports_after_run=None)]}
     yield {"input_values": {"a": 1}, "sensitive_input_values": {"a": "«secret»"}}
-    for odd_id in ("«uuid:9»", *formats.UNUSUAL_IDS):
-        yield {"machine_id": odd_id}
-        yield {"session_id": odd_id}
+    for unusual_id in ("«uuid:9»", *formats.UNUSUAL_IDS):
+        yield {"machine_id": unusual_id}
+        yield {"session_id": unusual_id}
     yield {"pool_ids": ["«uuid:9»", "«uuid:9»"]}
     yield {"pool_ids": ["«uuid:8»"] * 1000}
 
 
-def _odd_chains() -> Iterator[Body]:
-    """Yield chains with odd ids and references, several in one body. If it is refused, its `parts` are sent alone."""
+def _unusual_chains() -> Iterator[Body]:
+    """Yield chains with unusual ids and references, several in one body. If it is refused, its parts are sent alone."""
     step = {"workflow_id": "«workflow»"}
     yield Body({"steps": [step] * limits.LARGE_CREATE})
-    yield _joined_chains([{"workflow_id": odd_id}] for odd_id in formats.UNUSUAL_IDS)
-    for odd_id in formats.UNUSUAL_IDS:
-        fields = ({"machine_id": odd_id, "pool_ids": [odd_id]}, {"session_id": odd_id})
+    yield _joined_chains([{"workflow_id": unusual_id}] for unusual_id in formats.UNUSUAL_IDS)
+    for unusual_id in formats.UNUSUAL_IDS:
+        fields = ({"machine_id": unusual_id, "pool_ids": [unusual_id]}, {"session_id": unusual_id})
         parts = tuple(Body({"steps": [step]} | some) for some in fields)
         yield Body({"steps": [step]} | fields[0] | fields[1], parts=parts)
     references = ("a.outputs.x", "s9.outputs", "", None, 5, "..", "s0.outputs.x.y.z", "self")
@@ -234,7 +234,7 @@ def _joined_chains(chains: Iterable[list[dict[str, Any]]]) -> Body:
     return Body({"steps": [step for part in parts for step in part.json["steps"]]}, parts=parts)
 
 
-def _odd_updates() -> Iterator[dict[str, Any]]:
+def _unusual_updates() -> Iterator[dict[str, Any]]:
     for status in (*STATUSES_IN_ORDER, None):
         yield {"status": status}
     yield from ({name: None} for name in write_bodies.UPDATE_VALUES)
@@ -277,7 +277,7 @@ _NOT_UTF_8: Final = tuple(
     for text in (b"\xff", b"a\x80", b"\xc3(", b"\xc0\xaf", b"\xed\xa0\x80", b"a\xf0\x9f\x98")
 )
 """Bytes that are no text in UTF-8: alone, without a first byte, cut, overlong, and a surrogate."""
-_ODD_VALUES: Final = (
+_UNUSUAL_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
     *_NOT_UTF_8,
     *(*_QUERY_NUMBERS, "x", "x" * limits.LONG_QUERY, "%", "[]", "[a", "(", "*"),
@@ -323,7 +323,8 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
 
 def _queries_with(operation: str, number: int, name: str, spec: Mapping[str, Any]) -> Iterator[OddQuery]:
     typed = _VALUES_OF.get(name, ())
-    every = (*_ODD_VALUES, *_SEARCH_SYNTAX) if name == "search" else _ODD_VALUES[number % ONE_VALUE_IN :: ONE_VALUE_IN]
+    some = _UNUSUAL_VALUES[number % ONE_VALUE_IN :: ONE_VALUE_IN]
+    every = (*_UNUSUAL_VALUES, *_SEARCH_SYNTAX) if name == "search" else some
     others = [value for value in every if value not in typed]
     if typed:
         yield OddQuery(operation, name, typed)
@@ -338,5 +339,5 @@ def _queries_with(operation: str, number: int, name: str, spec: Mapping[str, Any
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, creates_runs=False),
-    Scenario("values beyond the limits", ("NO-5XX",), run_beyond_limits, odd_cases, order=8),
+    Scenario("values beyond the limits", ("NO-5XX",), run_beyond_limits, unusual_cases, order=8),
 )

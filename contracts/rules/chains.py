@@ -237,12 +237,12 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
             one: list[tuple[str, ...]] = [(name,) if index == position else () for index in range(3)]
             yield ChainCase({"steps": steps_of(*one)}, reads_all=True)
     inputs = without_references(SAMPLE)
-    odd = {"inputs": inputs, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
+    unusual = {"inputs": inputs, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
     plain_step: dict[str, Any] = {"workflow_id": "«workflow:0»"}
     # A step's value takes the place of the shared one of its name, whole: what is in them is not merged.
     same_names = {name: {"shared": 1.0} for name, value in inputs.items() if isinstance(value, dict | list)}
     for position in range(3):
-        steps = [plain_step | (odd if index == position else {}) for index in range(3)]
+        steps = [plain_step | (unusual if index == position else {}) for index in range(3)]
         yield ChainCase({"steps": steps}, reads_all=True)
         yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0} | same_names}, reads_all=True)
     yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": inputs}, reads_all=True)

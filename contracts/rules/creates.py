@@ -251,13 +251,13 @@ def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
         yield _case("bulk_create_runs", **row)
 
 
-def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
+def unusual_value_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield unusual ids, files and sizes. `value_echo` has the unusual values of texts and objects."""
     operations = offered_creates(check)
     for operation in operations:
-        for odd_id in UNUSUAL_IDS:
+        for unusual_id in UNUSUAL_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
-                named: dict[str, Any] = {name: [odd_id] if name == "pool_ids" else odd_id}
+                named: dict[str, Any] = {name: [unusual_id] if name == "pool_ids" else unusual_id}
                 yield _case(operation, **named)
         two: dict[str, Any] = {"count": 2} if operation == "bulk_create_runs" else {}
         yield from (_case(operation, file_inputs=some, **two) for some in files.unusual_inputs())
@@ -399,7 +399,7 @@ SCENARIOS = (
     Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, order=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, order=2),
     Scenario("creates with features combined", (*_READ_RULES, "REQ-NULL"), run_create, combined_feature_cases, order=3),
-    Scenario("creates with unusual ids, files and sizes", _READ_RULES, run_create, odd_value_cases, order=3),
+    Scenario("creates with unusual ids, files and sizes", _READ_RULES, run_create, unusual_value_cases, order=3),
     Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases),
     Scenario("generated creates", _READ_RULES, run_create, lambda check: (), generated=generated, examples=60, order=7),
 )

@@ -242,7 +242,7 @@ def many_cases(check: CheckContext, cases: tuple[ManyCase, ...] = _READS) -> Ite
     yield from (case for case in cases if case.kind not in _NEEDED or check.offers(_NEEDED[case.kind]))
 
 
-# Odd credentials
+# Unusual credentials
 
 
 @dataclass(frozen=True)
@@ -250,27 +250,27 @@ class OddCredentialsCase(Case):
     authorization: str
 
 
-def run_odd_credentials(context: CaseContext, case: OddCredentialsCase) -> None:
-    """Send credentials that are allowed in a header, but odd for a token: errors must be JSON, and never a 5xx."""
+def run_unusual_credentials(context: CaseContext, case: OddCredentialsCase) -> None:
+    """Send credentials that are allowed in a header, but unusual for a token: errors must be JSON, and never a 5xx."""
     for operation in ("list_runs", "bulk_create_runs"):
         body = {"count": 0} if operation == "bulk_create_runs" else UNREAD
         context.send(request_for(operation, body=body, token=case.authorization))
 
 
-_ODD_TOKENS: Final = (
+_UNUSUAL_TOKENS: Final = (
     "t\xf6k", "\xff", "\x80\x81", "a b", "a,b", "a=b", '"', "'", "%00", "\\", "a" * 4000, "a" * 6000, "..", "{}", "()",
 )  # fmt: skip
-_ODD_CREDENTIALS: Final = (
-    *(f"Bearer {token}" for token in _ODD_TOKENS),
+_UNUSUAL_CREDENTIALS: Final = (
+    *(f"Bearer {token}" for token in _UNUSUAL_TOKENS),
     "Bearer\tx", "Bearer  ", "\xff", "Bearer\xa0x", ":", "Bearer:", "=", ",", "Bearer x, Bearer y", "a" * 4000,
     "Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ==",
 )  # fmt: skip
 
 
-# Odd ids in a path
+# Unusual ids in a path
 
 
-_ODD_IDS: Final = (
+_UNUSUAL_IDS: Final = (
     "0", "-1", "1", "null", "undefined", "NaN", "%00", "%20", "%0A", "%FF", "%C3%A9", "%F0%9F%98%80", "%2e%2e",
     "%252e", "'", "%22", "%3Cb%3E", "%7B%7D", "[]", "*", ";", "a;b=c", "a:b", "@", "~", "1e400", "{x}", "search",
     "count", "%2F", "a%2Fb", "%5C", "..%2f..%2f", "3c90c3cc-0d44-4b50-8888-8dd25736052",
@@ -281,12 +281,12 @@ _ODD_IDS: Final = (
 """Some are ids of other systems: an ObjectId of MongoDB, a ULID."""
 
 
-def odd_ids_cases(check: CheckContext) -> Iterator[MethodCase]:
+def unusual_ids_cases(check: CheckContext) -> Iterator[MethodCase]:
     """Yield every unusual id for a run, and a part of them for each other operation, in turn."""
     for number, (operation, (method, template)) in enumerate(operations().items()):
         if path_parameter(template) and check.offers(operation):
-            odd_ids = _ODD_IDS if operation == "get_run" else _ODD_IDS[number % 4 :: 4]
-            yield from (MethodCase(method, _with_id(template, odd_id)) for odd_id in odd_ids)
+            unusual_ids = _UNUSUAL_IDS if operation == "get_run" else _UNUSUAL_IDS[number % 4 :: 4]
+            yield from (MethodCase(method, _with_id(template, unusual_id)) for unusual_id in unusual_ids)
 
 
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
@@ -326,10 +326,10 @@ SCENARIOS = (
     Scenario(
         "unusual credentials",
         _ERRORS,
-        run_odd_credentials,
-        lambda check: map(OddCredentialsCase, _ODD_CREDENTIALS),
+        run_unusual_credentials,
+        lambda check: map(OddCredentialsCase, _UNUSUAL_CREDENTIALS),
         creates_runs=False,
     ),
     Scenario("malformed URLs", ("NO-5XX",), run_method, malformed_url_cases, creates_runs=False),
-    Scenario("unusual ids", _ERRORS, run_method, odd_ids_cases, creates_runs=False, order=2),
+    Scenario("unusual ids", _ERRORS, run_method, unusual_ids_cases, creates_runs=False, order=2),
 )

@@ -183,7 +183,7 @@ def test_a_text_whose_length_matters_becomes_plain() -> None:
     assert tries <= 40
 
 
-def test_of_an_odd_text_the_odd_character_is_left() -> None:
+def test_of_an_unusual_text_the_unusual_character_is_left() -> None:
     case: Case = {"body": {"name": "many words with a\u00a0space in the middle"}}
 
     assert shrink(case, lambda one: "\u00a0" in one["body"].get("name", ""), tries=120) == {"body": {"name": "\u00a0"}}
@@ -205,9 +205,9 @@ def test_values_nested_in_a_long_list_are_shrunk() -> None:
     assert small == {"body": {"list": [{"deep": 3.0}]}}
 
 
-def test_an_odd_name_becomes_plain_unless_it_matters() -> None:
+def test_an_unusual_name_becomes_plain_unless_it_matters() -> None:
     def shrunk(matters: str) -> Case:
-        case: Case = {"body": {"values": {"an odd name": 3, " ": 1.0}}}
+        case: Case = {"body": {"values": {"an unusual name": 3, " ": 1.0}}}
         return shrink(case, lambda one: matters in json.dumps(one), tries=120)
 
     assert shrunk("1.0") == {"body": {"values": {"a": 1.0}}}
@@ -235,7 +235,7 @@ def test_the_value_of_a_parameter_that_takes_names_stays_whole() -> None:
 
 
 @pytest.mark.parametrize(("name", "plain"), [("_private", "private"), (" k", "k"), ("fileName", "filename")])
-def test_a_name_is_tried_without_its_odd_characters(name: str, plain: str) -> None:
+def test_a_name_is_tried_without_its_unusual_characters(name: str, plain: str) -> None:
     tried: list[Case] = []
 
     def fails(one: Case) -> bool:

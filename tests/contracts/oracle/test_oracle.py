@@ -171,7 +171,7 @@ class TestRequests:
         assert read_body(operation, body).is_valid
 
     @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a\n", "x" * 256, "é" * 200, "a:b"])
-    def test_an_odd_file_name_is_not_plain(self, name: str) -> None:
+    def test_an_unusual_file_name_is_not_plain(self, name: str) -> None:
         assert not is_plain_filename(name)
 
 
