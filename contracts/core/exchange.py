@@ -60,6 +60,10 @@ class Request:
         """Whether it has one of the two tokens of the check."""
         return self.header("Authorization") in (TOKEN, SECOND_TOKEN)
 
+    @property
+    def idempotency_key(self) -> str | None:
+        return self.header("Idempotency-Key")
+
     def header(self, name: str) -> str | None:
         return header_in(self.headers, name)
 

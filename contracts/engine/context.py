@@ -126,7 +126,7 @@ class CaseContext:
         except NoAnswer as error:
             self._require_answering()
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
-        if not request.is_read and request.header("idempotency-key") is None:
+        if not request.is_read and request.idempotency_key is None:
             raise NoAnswer(f"{request.method} {request.path}: the first answer was lost, so the effect is not known")
         return exchange
 
@@ -180,8 +180,8 @@ class CaseContext:
         if violation is None or any(map(self.check.guard.ownership.is_made_up, path.split("/"))):
             return
         # Whether a key is of one path is not determined, so the answer may be that of an earlier request.
-        key = exchange.request.header("Idempotency-Key")
-        with_key = [each.request for each in self.exchanges if each.request.header("Idempotency-Key") == key]
+        key = exchange.request.idempotency_key
+        with_key = [each.request for each in self.exchanges if each.request.idempotency_key == key]
         if key is not None and any(each.path_without_query != path for each in with_key):
             return
         self.has_wrong_answer = True
@@ -331,8 +331,7 @@ class CaseContext:
     ) -> WriteResult:
         """Send a write with any body, and judge the answer by whether the contract allows that body."""
         result = self.call(operation, *ids, body=body, raw=raw, **more)
-        parsed = read_request(operation, result.exchange.request.body, result.exchange.request.header("content-type"))
-        return self.judge_write(parsed, result)
+        return self.judge_write(read_request(operation, result.exchange.request), result)
 
     def judge_write(self, parsed: ParsedRequest, result: CallResult) -> WriteResult:
         """Judge whether the write was accepted or refused as it should be, and the answer to a create."""

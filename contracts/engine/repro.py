@@ -53,8 +53,8 @@ def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
 
 def _has_key_of(earlier: Request, request: Request) -> bool:
     """Return whether an earlier write used the idempotency key of a request. Reads ignore keys."""
-    key = request.header("Idempotency-Key")
-    return key is not None and earlier.header("Idempotency-Key") == key and not earlier.is_read
+    key = request.idempotency_key
+    return key is not None and earlier.idempotency_key == key and not earlier.is_read
 
 
 class _ReproBuilder:

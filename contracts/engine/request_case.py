@@ -74,9 +74,9 @@ def run_alone(context: CaseContext, case: RequestCase) -> None:
 
 def judge_alone(context: CaseContext, result: CallResult) -> None:
     """Judge an answer by its request alone."""
-    request, operation = result.exchange.request, result.operation
+    operation = result.operation
     if operation is not None and body_schema(operation) is not None:
-        context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
+        context.judge_write(read_request(operation, result.exchange.request), result)
 
 
 SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: ())

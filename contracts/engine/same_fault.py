@@ -191,7 +191,7 @@ def _operation_of(finding: Finding) -> str:
 def _keyed_operation(finding: Finding) -> str:
     """Return the operation of the last write with an idempotency key, also if a read shows what it has done."""
     requests = [exchange.request for exchange in finding.exchanges]
-    keyed = [request for request in requests if request.header("Idempotency-Key") is not None]
+    keyed = [request for request in requests if request.idempotency_key is not None]
     last = (keyed or requests)[-1]
     return f"{last.method} {_path_in_document(last)}"
 

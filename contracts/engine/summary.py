@@ -178,9 +178,9 @@ def _prior(last: Request, before: Sequence[Exchange], got: str) -> Exchange | No
     """Return the earlier exchange that matters most: the first write with the same idempotency key; or the last write
     of the run that a list shows wrongly; or the last write.
     """
-    key = last.header("Idempotency-Key")
+    key = last.idempotency_key
     writes = [exchange for exchange in before if not exchange.request.is_read]
-    same_key = [exchange for exchange in writes if exchange.request.header("Idempotency-Key") == key]
+    same_key = [exchange for exchange in writes if exchange.request.idempotency_key == key]
     if key is not None and same_key:
         return same_key[0]
     if last.is_read and (listed := re.search(rf"\brun ({UUID_PATTERN})", got)):
@@ -196,7 +196,7 @@ def _write_giving(field: str, last: Exchange, before: Sequence[Exchange]) -> Exc
     value is the one that it gave, or replaces it. One that was refused counts only if the answer shows its value.
     """
     resource, shown = resource_id_of(last.request), json_object_in(last.answer)
-    is_keyed = last.request.header("Idempotency-Key") is not None  # then the first request with the key matters
+    is_keyed = last.request.idempotency_key is not None  # then the first request with the key matters
     if not field or not resource or is_keyed or field in json_object_in(last.request):
         return None
     for exchange in reversed(before):

@@ -19,7 +19,7 @@ def kind_of(request: Request) -> RequestKind:
         return RequestKind(operation, "credentials")
     if operation not in {*CREATES, "retry_run"}:
         return RequestKind(operation)
-    parsed = read_request(operation, request.body, request.header("content-type"))
+    parsed = read_request(operation, request)
     if not parsed.is_invalid:
         return RequestKind(operation)
     invalid = parsed.invalid_parts[0]

@@ -34,7 +34,6 @@ from contracts.rules.reads_by_id import judge_absent_id
 MAX_EARLIER_WRITES: Final = 8
 """The most writes in a case before the exchange that it is about. Earlier writes are left out."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
-_KEY: Final = "idempotency-key"
 
 
 @dataclass
@@ -48,7 +47,7 @@ class KnownResources:
 
     def learn(self, exchange: Exchange) -> None:
         request = exchange.request
-        if key := request.header(_KEY):
+        if key := request.idempotency_key:
             self.keys.add(key)
         if not accepts(exchange.answer):
             return
@@ -137,7 +136,7 @@ class Record:
     ) -> RequestCase:
         case = RequestCase.from_request(request)
         headers = tuple(
-            (name, _unused_key(value, keys) if name.lower() == _KEY else value)
+            (name, _unused_key(value, keys) if name.lower() == "idempotency-key" else value)
             for name, value in case.headers
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         )
@@ -198,7 +197,7 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
     if not request.has_own_token:
         _judge_unauthorized(context, result)
         return
-    if request.method != "GET" and request.header(_KEY) in known_resources.keys:
+    if request.method != "GET" and request.idempotency_key in known_resources.keys:
         return  # a replay, which may be of a resource that is deleted by now, or a conflict
     resource_id = resource_id_of(request)
     if resource_id:
@@ -238,8 +237,8 @@ def _judge_body(
     context: CaseContext, result: CallResult, operation: str, resource_id: str, known_resources: KnownResources
 ) -> None:
     request = result.exchange.request
-    parsed = read_request(operation, request.body, request.header("content-type"))
-    key = request.header(_KEY)
+    parsed = read_request(operation, request)
+    key = request.idempotency_key
     if result.accepted:
         can_be_judged = operation in CREATES or parsed.is_invalid
     else:

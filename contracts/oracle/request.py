@@ -78,7 +78,12 @@ _MAX_NUMBER_LENGTH: Final = 400
 """Every double can be written with this many characters, also without an exponent."""
 
 
-def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
+def read_request(operation: str, request: Request) -> ParsedRequest:
+    """Parse and judge the body of a request."""
+    return read_raw_body(operation, request.body, request.header("content-type"))
+
+
+def read_raw_body(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
     """Parse and judge a body as it is sent over the wire."""
 
     def undetermined(why: str) -> ParsedRequest:
@@ -117,7 +122,7 @@ def is_well_formed(operation: str | None, request: Request) -> bool:
         return False
     if body_schema(operation) is None:
         return True
-    return not read_request(operation, request.body, request.header("content-type")).invalid_parts
+    return not read_request(operation, request).invalid_parts
 
 
 def read_body(operation: str, body: Any) -> ParsedRequest:

@@ -36,7 +36,7 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
     commands = []
     for number, (exchange, captured) in enumerate(zip(exchanges, _captures(exchanges, base_url), strict=True), 1):
         lines = []
-        key = exchange.request.header("Idempotency-Key")
+        key = exchange.request.idempotency_key
         if key and key not in variables and _MADE_UP_KEY.fullmatch(key):
             variable = _new_variable(variables, key, "KEY")
             lines.append(f'{variable}="$(date +%s)-$$-{len(variables)}"')

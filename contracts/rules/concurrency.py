@@ -69,7 +69,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
     context.require(are_new, "BULK-IDS", "one run id in two answers", expected, *results, got=got)
     _require_own_sessions(context, [result for result in results if result.operation == "create_run_chain"])
     for request, result in zip(requests, results, strict=True):
-        written = context.judge_write(read_request(result.operation or "", request.body), result)
+        written = context.judge_write(read_request(result.operation or "", request), result)
         if request.header("Authorization") == TOKEN:
             created.add(written)
     if created.runs and check.offers("list_runs"):

@@ -17,7 +17,7 @@ from contracts.engine.request_building import request_for
 from contracts.engine.same_fault import KEY_IS_IGNORED
 from contracts.oracle import KnownRun, Violation
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
-from contracts.rules.idempotency_cases import KEY_HEADER, Keyed, keyed_writes, simple_body
+from contracts.rules.idempotency_cases import Keyed, keyed_writes, simple_body
 from contracts.rules.list_checks import check_page
 from contracts.rules.run_events import CANCEL, RETRY, Event, apply
 from contracts.rules.tracked_run import TrackedRun
@@ -132,7 +132,7 @@ def _accepted_keys(context: CaseContext) -> set[str]:
         key
         for exchange in context.check.guard.exchanges
         if exchange.request.header("Authorization") == TOKEN and exchange.answer.status < 300
-        if (key := exchange.request.header(KEY_HEADER)) is not None
+        if (key := exchange.request.idempotency_key) is not None
     }
 
 

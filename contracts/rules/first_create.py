@@ -51,8 +51,7 @@ def _sent_by_discovery(context: CaseContext) -> WriteResult | None:
     if exchange is None:
         return None
     result = context.observe(exchange)
-    request = exchange.request
-    return context.judge_write(read_request("bulk_create_runs", request.body, request.header("content-type")), result)
+    return context.judge_write(read_request("bulk_create_runs", exchange.request), result)
 
 
 FIRST_CREATE: Final = Scenario(

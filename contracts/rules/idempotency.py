@@ -110,7 +110,7 @@ def _their_run(context: CaseContext, operation: str) -> str:
 def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     """Send a write for the first time. Raises Inconclusive unless it succeeds, so that it can be repeated."""
     result = context.send(request)
-    if result.refused and len(request.header(cases.KEY_HEADER) or "") > limits.MAX_KEY_LENGTH:
+    if result.refused and len(request.idempotency_key or "") > limits.MAX_KEY_LENGTH:
         raise Inconclusive("a long key is refused")
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
@@ -193,7 +193,7 @@ def run_replay(context: CaseContext, case: cases.Replay) -> None:
         for run_id in created_ids(first)[:1]:
             context.call("delete_run", run_id)
     for _ in range(max(1, case.times)):
-        again = context.send(request.with_header(case.header, request.header(cases.KEY_HEADER)))
+        again = context.send(request.with_header(case.header, request.idempotency_key))
         _require_same_answer(context, first, again, KEY_IS_IGNORED)
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)

@@ -16,7 +16,7 @@ from contracts.data.formats import BROKEN_IDS
 from contracts.engine import CheckContext
 from contracts.openapi.schemas import body_properties
 from contracts.oracle import is_same
-from contracts.oracle.request import read_request
+from contracts.oracle.request import read_raw_body
 from contracts.rules.writes import (
     WRITES_OF_RUNS,
     Body,
@@ -322,6 +322,6 @@ def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
     for text in texts:
         if operation == "retry_run" and text.strip() in {"", "null"}:
             yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error
-        elif read_request(operation, with_sample_ids(text).encode("latin-1")).invalid_parts:
+        elif read_raw_body(operation, with_sample_ids(text).encode("latin-1")).invalid_parts:
             invalid.append(Body(text=text))
     yield from in_batches(operation, invalid, 30)

@@ -28,7 +28,7 @@ from contracts.oracle.answer import universal_violations
 from contracts.oracle.create import Seen, judge_create
 from contracts.oracle.known_run import KnownRun
 from contracts.oracle.refusal import acceptance_of_invalid, accepts
-from contracts.oracle.request import read_request
+from contracts.oracle.request import read_raw_body
 from contracts.oracle.run_list import Page, list_violations, missing_in_words, missing_runs
 from contracts.oracle.violation import Violation
 from contracts.oracle.wording import answer_in_words
@@ -127,7 +127,7 @@ class Client(FastHttpUser):
         if len(self.runs) > MAX_RUNS:
             self.begin()
         body = {"workflow_id": self.workflow, "input_values": {"invoice": f"{random.random()}"}, **more}
-        parsed = read_request(operation, json.dumps(body).encode())
+        parsed = read_raw_body(operation, json.dumps(body).encode())
 
         def judge(answer: Answer) -> Iterator[Violation]:
             if not accepts(answer):
@@ -153,7 +153,7 @@ class Client(FastHttpUser):
     def refused(self) -> None:
         """A bulk create of no runs."""
         body = {"workflow_id": self.workflow, "count": 0}
-        parsed = read_request("bulk_create_runs", json.dumps(body).encode())
+        parsed = read_raw_body("bulk_create_runs", json.dumps(body).encode())
 
         def judge(answer: Answer) -> Iterator[Violation]:
             violation = acceptance_of_invalid(parsed, answer) if accepts(answer) else None
@@ -228,7 +228,7 @@ class Client(FastHttpUser):
     @task(2)
     def retry(self) -> None:
         run = self.known(lambda run: run.has_ended)
-        request = read_request("retry_run", b"{}")
+        request = read_raw_body("retry_run", b"{}")
 
         def judge(answer: Answer) -> Iterator[Violation]:
             if accepts(answer):

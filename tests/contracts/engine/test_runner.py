@@ -612,7 +612,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
 
     def run(context: CaseContext, case: Case) -> None:
         result: CallResult = context.send(request)
-        context.judge_write(read_request("create_run", request.body), result)
+        context.judge_write(read_request("create_run", request), result)
 
     run_cases(runner, run, {"a": 1})
 

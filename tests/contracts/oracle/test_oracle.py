@@ -18,7 +18,7 @@ from contracts.oracle.refusal import (
     parameter_error_violations,
     refusal_of_valid,
 )
-from contracts.oracle.request import ParsedRequest, is_plain_filename, read_body, read_request
+from contracts.oracle.request import ParsedRequest, is_plain_filename, read_body, read_raw_body
 from contracts.oracle.run import (
     can_follow,
     changed_field,
@@ -111,14 +111,14 @@ class TestRequests:
     def test_bytes_are_read_as_the_contract_does(
         self, raw: bytes, content_type: str | None, is_invalid: bool, ambiguity: str
     ) -> None:
-        parsed = read_request("bulk_create_runs", raw, content_type)
+        parsed = read_raw_body("bulk_create_runs", raw, content_type)
 
         assert bool(parsed.invalid_parts) == is_invalid
         assert any(ambiguity in found for found in parsed.ambiguities) == bool(ambiguity)
 
     @pytest.mark.parametrize("raw", [b"", b"null"])
     def test_a_retry_needs_no_body(self, raw: bytes) -> None:
-        parsed = read_request("retry_run", raw)
+        parsed = read_raw_body("retry_run", raw)
 
         assert not parsed.invalid_parts
         assert parsed.ambiguities
@@ -217,7 +217,7 @@ class TestBlame:
         assert "*" in violation.cause or "count" in violation.cause or "workflow" in violation.cause
 
     def test_an_accepted_body_that_is_not_an_object_breaks_the_rule_of_bodies(self) -> None:
-        parsed = read_request("bulk_create_runs", b"[]")
+        parsed = read_raw_body("bulk_create_runs", b"[]")
 
         violation = acceptance_of_invalid(parsed, bulk([run_of()]))
 
@@ -565,7 +565,7 @@ class TestCreates:
     def test_of_a_body_with_duplicate_keys_no_echo_is_judged(self) -> None:
         raw = f'{{"workflow_id": "{W}", "count": 1, "input_values": {{"a": 1}}, "input_values": {{"a": 2}}}}'.encode()
 
-        assert not broken_by(read_request("bulk_create_runs", raw), bulk([run_of(input_values={"a": 2})]))
+        assert not broken_by(read_raw_body("bulk_create_runs", raw), bulk([run_of(input_values={"a": 2})]))
 
     @pytest.mark.parametrize(("minutes", "is_told"), [(1, False), (3, True), (-3, True)])
     def test_creates_have_the_time_of_one_clock(self, minutes: int, is_told: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle.request import ParsedRequest, read_body, read_request
+from contracts.oracle.request import ParsedRequest, read_body, read_raw_body
 from contracts.rules.accepted_requests import notation_cases, null_cases
 from contracts.rules.invalid_bodies import invalid_bodies, malformed_cases
 from contracts.rules.refused_requests import refused_cases
@@ -19,7 +19,7 @@ CHECK = WORLDS["takes any id"]
 
 def read(operation: str, body: Body) -> ParsedRequest:
     if body.text is not None:
-        return read_request(operation, with_sample_ids(body.text).encode("latin-1"))
+        return read_raw_body(operation, with_sample_ids(body.text).encode("latin-1"))
     assert body.json is not UNREAD
     return read_body(operation, filled(body.json))
 
