@@ -175,7 +175,7 @@ def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, Ru
     report = checked.report
     verdicts = {}
     for rule in report.result.rules:
-        findings = [finding for finding in report.result.findings if finding.rule == rule.id]
+        findings = report.findings_of(rule.id)
         if findings:
             text = "\n\n".join(plain_finding(finding, report) for finding in findings)
             verdict = RuleVerdict("failed", rule.why, text)

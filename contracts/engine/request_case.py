@@ -79,4 +79,4 @@ def judge_alone(context: CaseContext, result: CallResult) -> None:
         context.judge_write(read_request(operation, result.exchange.request), result)
 
 
-SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: ())
+SINGLE_REQUEST: Final[Scenario[Any]] = Scenario("alone", (), run_alone)

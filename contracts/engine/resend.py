@@ -46,7 +46,7 @@ def run_resent(context: CaseContext, case: ResentCase) -> None:
         new_values.update(_replacements(exchange.answer, result.answer))
 
 
-RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: ())
+RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent)
 
 
 def _renewed(request: Request, new_values: dict[str, str], context: CaseContext) -> Request:

@@ -124,6 +124,10 @@ class CallResult:
         """The JSON object of an accepted answer; None if it is not accepted or shows none."""
         return self.body if self.accepted and isinstance(self.body, dict) else None
 
+    def shown(self, field: str) -> Any:
+        """Return the value of a field of the resource; None if the answer shows no resource, or not this field."""
+        return None if self.resource is None else self.resource.get(field)
+
 
 Evidence = Sequence[CallResult | Exchange]
 """The exchanges that a finding shows."""

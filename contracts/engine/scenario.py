@@ -19,7 +19,7 @@ class Scenario(Generic[C]):
     name: str
     rules: tuple[str, ...]
     run: Callable[[CaseContext, C], None]
-    cases: Callable[[CheckContext], Iterable[C]]
+    cases: Callable[[CheckContext], Iterable[C]] = lambda check: ()
     generated: Callable[[CheckContext], SearchStrategy[C]] | None = None
     """Returns a strategy for further cases. Hypothesis generates `examples` of them in one check."""
     examples: int = 0

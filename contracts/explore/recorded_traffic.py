@@ -296,4 +296,4 @@ def _plain_query(path: str) -> dict[str, str] | None:
     return query if all(name in _PLAIN_QUERY and _PLAIN_QUERY[name](value) for name, value in given) else None
 
 
-RECORDED: Final = Scenario("schema-wide requests", (), run_recorded, lambda check: (), is_parallel=False)
+RECORDED: Final = Scenario("schema-wide requests", (), run_recorded, is_parallel=False)

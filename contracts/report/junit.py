@@ -49,7 +49,7 @@ def render_junit(report: Report) -> str:
 
 def _add_rule(suite: ElementTree.Element, rule: RuleResult, report: Report) -> None:
     case = _add_case(suite, rule.id)
-    findings = [finding for finding in report.result.findings if finding.rule == rule.id]
+    findings = report.findings_of(rule.id)
     if rule.status == "failed" or findings:
         message = "; ".join(each.sentence for each in findings) or rule.why
         text = "\n".join(plain_finding(each, report) for each in findings)

@@ -49,6 +49,9 @@ class Report:
     def severity_of(self, rule: str) -> Severity:
         return severity_of(rule, self.rules)
 
+    def findings_of(self, rule: str) -> list[Finding]:
+        return [finding for finding in self.result.findings if finding.rule == rule]
+
     @property
     def counts_by_group(self) -> dict[str, Counter[RuleStatus]]:
         """The number of rules of each status, by group."""

@@ -99,8 +99,8 @@ class _Chain:
     session: str
     ids: list[str]
 
-    def _require(self, holds: bool, cause: str, expected: str, *reads: CallResult, got: str) -> None:
-        self.context.require(holds, "CHAIN-RULES", cause, expected, self.result, *reads, got=got)
+    def _require(self, holds: bool, cause: str, expected: str, *reads: CallResult, got: str) -> bool:
+        return self.context.require(holds, "CHAIN-RULES", cause, expected, self.result, *reads, got=got)
 
     def judge_ids(self) -> None:
         """Judge the ids of the answer: new ones, one for each step, and the session that the request names."""
@@ -184,7 +184,7 @@ class _Chain:
         cause, noun = "shared files are not on a run", "input attachment"
         expected, got = f"{counted(len(files), noun)} in the run of step {index + 1}", counted(len(attachments), noun)
         has_all = len(attachments) == len(files)
-        if not context.require(has_all, "CHAIN-RULES", cause, expected, self.result, got=got):
+        if not self._require(has_all, cause, expected, got=got):
             return
         left = sorted(base64.b64decode(file["content"]) for file in files)
         for attachment in attachments if context.check.offers("download_run_attachment") else ():

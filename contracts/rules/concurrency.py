@@ -129,7 +129,7 @@ def _different_workflows(context: CaseContext, width: int) -> None:
     prompts = [context.check.search_word(context.made_up) for _ in range(2)]
     created = _send(context, [request_for("create_workflow", body={"main_prompt": prompt}) for prompt in prompts])
     for prompt, other, result in zip(prompts, reversed(prompts), created, strict=True):
-        shown = None if result.resource is None else result.resource.get("main_prompt")
+        shown = result.shown("main_prompt")
         cause, expected = "a workflow has another request's main_prompt", f"main_prompt {prompt}"
         context.require(shown != other, "READ-BACK", cause, expected, *created, got=f"main_prompt {other}")
 

@@ -138,7 +138,7 @@ def _accepted_keys(context: CaseContext) -> set[str]:
 
 def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> None:
     for request, first in kept:
-        run_id = (first.resource or {}).get("id") if first.operation in CHANGING_WRITES else None
+        run_id = first.shown("id") if first.operation in CHANGING_WRITES else None
         run = None if run_id is None else context.call("get_run", run_id)
         again = context.send(request)
         problem = answer_difference(first, again)

@@ -193,7 +193,7 @@ def run_with_many_workflows(context: CaseContext, case: ManyWorkflowsCase) -> No
     workflows = made[: DEFAULT_LIMIT + 1]
     assume(len(workflows) >= 2, "no workflows have been created that need no inputs")
     created = context.call("create_run_chain", body={"steps": [{"workflow_id": each} for each in workflows]})
-    runs = (created.resource or {}).get("run_ids") or ()
+    runs = created.shown("run_ids") or ()
     session = str(context.call_valid("get_run", runs[0]).body.get("session_id") or "") if runs else ""
     assume(session, "a chain cannot be created, or has no session")
     query = [("session_id", session), ("include", "workflow"), WHOLE_PAGE, NEWEST_FIRST]

@@ -212,7 +212,7 @@ def _cancel_running(polled: PolledRuns, *, retries: bool) -> None:
     # Many runs, since only by chance does an attempt end at the moment of the cancel, or while a retry waits.
     left = max(1, len(polled.runs) * 2 // 3)
     for _ in polled.until_ended():
-        for run in [run for run in polled.runs if run.known.status == "running"]:
+        for run in polled.with_status("running"):
             run.update({"status": "cancelled"})
             if run.known.status == "cancelled":
                 left -= 1
@@ -265,8 +265,8 @@ def _end_waiting(polled: PolledRuns, *, delete: bool) -> list[TrackedRun]:
     """
     deleted: list[TrackedRun] = []
     for _ in polled.until_ended():
-        waiting = [run for run in polled.runs if run.known.status == "scheduling"]
-        running = next((run for run in polled.runs if run.known.status == "running"), None)
+        waiting = polled.with_status("scheduling")
+        running = next(iter(polled.with_status("running")), None)
         if len(waiting) < 2 or running is None:
             continue
         for run in waiting[-1:] if len(waiting) == 2 else waiting[2:]:
@@ -288,8 +288,8 @@ def _cancel_last_waiting(polled: PolledRuns) -> None:
     """
     seen: set[str] = set()
     for _ in polled.until_ended():
-        waiting = [run for run in polled.runs if run.known.status == "scheduling"]
-        running = next((run for run in polled.runs if run.known.status == "running"), None)
+        waiting = polled.with_status("scheduling")
+        running = next(iter(polled.with_status("running")), None)
         if running is not None and running.id not in seen and len(waiting) > 1:
             seen.add(running.id)
             waiting[-1].update({"status": "cancelled"})
@@ -309,8 +309,8 @@ def _delete_active(polled: PolledRuns) -> list[TrackedRun]:
         first.append(run)
     deleted: list[TrackedRun] = []
     for _ in polled.until_ended():
-        waiting = [run for run in polled.runs if run.known.status == "scheduling" and not deleted]
-        running = [run for run in polled.runs if run.known.status == "running"]
+        waiting = [] if deleted else polled.with_status("scheduling")
+        running = polled.with_status("running")
         for run in (*waiting[:1], *running[: 3 - len(deleted)]):
             run.delete()
             deleted.append(run)

@@ -191,7 +191,7 @@ def _add_unknown_machine(context: CaseContext, created: CallResult, machine: str
         return False
     added = context.call("add_machine_to_pool", pool, body={"machine_ids": [machine, unknown]})
     read = _read(context, "get_pool", pool, created.body, created, added)
-    count = (read.resource or {}).get("machine_count")
+    count = read.shown("machine_count")
     cause, expected = "a refused add_machine_to_pool adds machines", "an empty pool, as before the refused request"
     holds = not added.refused or count in (None, 0)
     context.require(holds, "REQ-ATOMIC", cause, expected, created, added, read, got=f"machine_count {count}")
@@ -210,7 +210,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
             break
         added = add_machines(context, pool, some)
         evidence.append(added)
-        shown = {each.get("id") for each in (added.resource or {}).get("machines") or ()}
+        shown = {each.get("id") for each in added.shown("machines") or ()}
         cause, expected = "a pool does not show its machines", f"the {counted(number, 'machine')} that were added"
         got = f"a pool with {len(shown & set(machines))} of them"
         holds = not shown or shown >= set(machines[:number])
@@ -348,7 +348,7 @@ def run_foreign(context: CaseContext, case: ForeignCase) -> None:
         case "list_pools" if offers("list_machines"):
             machines = context.call("list_machines", query=[WHOLE_PAGE], token=SECOND_TOKEN)
             created = _create_with(context, {"pool_ids": [foreign]})
-            picked = {run.get("machine_id") for run in (created.resource or {}).get("created_runs") or ()}
+            picked = {run.get("machine_id") for run in created.shown("created_runs") or ()}
             cause, expected = "a run gets a machine of another organisation", "no machine, or one of its own"
             got = "a machine that only the other organisation lists"
             right = picked.isdisjoint(_only_theirs(context, "list_machines", machines))
@@ -377,7 +377,7 @@ def _require_not_added(context: CaseContext, machine: str, theirs: CallResult) -
     created = create_resource(context, "create_pool")
     added = context.call("add_machine_to_pool", created.body["id"], body={"machine_ids": [machine]})
     read = context.call("get_pool", created.body["id"])
-    count = (read.resource or {}).get("machine_count")
+    count = read.shown("machine_count")
     cause, expected = "another organisation's machine is added to a pool", "an empty pool, as with any unknown id"
     got = f"machine_count {count}"
     context.require(count in (None, 0), "AUTH-TENANT", cause, expected, theirs, created, added, read, got=got)

@@ -58,6 +58,10 @@ class PolledRuns:
         field = "session_id" if by_session else "workflow_id"
         return [(field, run[field]), WHOLE_PAGE]
 
+    def with_status(self, status: str) -> list[TrackedRun]:
+        """Return the runs that had this status when they were last read."""
+        return [run for run in self.runs if run.known.status == status]
+
     @property
     def have_ended(self) -> bool:
         return all(run.known.has_ended for run in self.runs)
@@ -101,7 +105,7 @@ class PolledRuns:
         if not result.accepted or not judge_list(self.context, page, (), lambda run_id: evidence):
             return
         listed = {item.get("id") for item in page.items}
-        missing = next((run for run in self.runs if run.known.status == status and run.id not in listed), None)
+        missing = next((run for run in self.with_status(status) if run.id not in listed), None)
         if missing is None:
             return
         read = self.context.call("get_run", missing.id)

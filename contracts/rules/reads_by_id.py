@@ -148,7 +148,7 @@ def run_unknown(context: CaseContext, case: UnknownIdCase) -> None:
     if case.kind == "similar" and case.operation in {*_BODIES, "delete_run"}:
         assume(context.call("get_run", identity).status == 404, "an id that is similar to that of a run may exist")
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
-    exists = case.kind == "similar" and (result.resource or {}).get("id") == identity
+    exists = case.kind == "similar" and result.shown("id") == identity
     assume(not exists, "an id that is similar to a known one exists")
     judge_absent_id(context, case.operation, result, is_malformed=case.kind == "malformed")
 
@@ -236,7 +236,7 @@ def run_id_form(context: CaseContext, case: IdFormCase) -> None:
         result = context.call(case.operation, written, body=body or UNREAD)
     if not result.accepted:
         return  # a target may refuse other forms of an id
-    shown = result.resource.get("id") if result.resource is not None else None
+    shown = result.shown("id")
     if isinstance(shown, str) and shown.lower() == known.lower() and case.operation in _RULES:
         cause, got = f"{case.operation} shows another form of the id", f"id {value_in_words(shown)}"
         run.require(shown == known, _RULES[case.operation], cause, "the id in lower case, with dashes", result, got=got)

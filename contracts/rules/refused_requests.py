@@ -378,7 +378,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         "generated invalid requests",
         _REQUEST_RULES,
         run_create,
-        lambda check: (),
         generated=generated_wrong,
         examples=150,
         order=7,

@@ -268,7 +268,7 @@ class _ForeignRun:
                 context.cancel(run_id, token=self.other)
                 context.call("retry_run", run_id, body={"session_id": session}, token=self.other)
         if joined.resource is not None and context.check.offers("list_runs"):
-            foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.resource.get("created_runs") or ()]
+            foreign = [ListCandidate.of(run, None, FOREIGN) for run in joined.shown("created_runs") or ()]
             for one in (("session_id", session), ("status", "scheduling")):
                 found = read_page(context, [one, NEWEST_FIRST], limit=MAX_LIMIT, token=self.owner)
                 judge_list(context, found, foreign, lambda run_id: [self.created, joined])
@@ -276,7 +276,7 @@ class _ForeignRun:
     def _require_other_machine(self, joined: CallResult) -> None:
         """Require that the session does not give a machine of its organisation to a run of the other one."""
         machine, offers = self.run.get("machine_id"), self.context.check.offers
-        runs = joined.resource.get("created_runs") or () if joined.resource is not None else ()
+        runs = joined.shown("created_runs") or ()
         if machine is not None and offers("get_machine") and any(run.get("machine_id") == machine for run in runs):
             tokens = (self.owner, self.other)
             reads = [self.context.call("get_machine", machine, token=token) for token in tokens]
