@@ -27,7 +27,7 @@ class Coverage:
     def count_exchange(self, rule: str, exchange: Exchange) -> None:
         """Count a judgement that is about a request and the status of its answer."""
         request = exchange.request
-        has_key = request.header(_KEY) is not None
+        has_key = request.idempotency_key is not None
         operation, parts = _parts_of_exchange(request.method, request.path, exchange.answer.status, has_key)
         if operation is not None:
             self._count(operation, rule, parts)

@@ -22,7 +22,7 @@ from contracts.guard.effect import path_of_run
 from contracts.guard.identity import CheckIdentity, text_of
 from contracts.guard.journal import CREDENTIALS
 from contracts.guard.refusals import NoAnswer, OutOfBudget
-from contracts.guard.runs_client import Run, RunsClient, json_object
+from contracts.guard.runs_client import Run, RunsClient, json_object_of_200
 
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
@@ -132,7 +132,7 @@ class Cleaner:
         answer = self.client.request("GET", path, authorization)
         if answer.status in {200, 404}:
             (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
-        read = json_object(answer)
+        read = json_object_of_200(answer)
         if read is not None and run_id in self._must_prove and not self.identity.proves(read):
             self.refuted[run_id] = {**read, "id": run_id}
             return True

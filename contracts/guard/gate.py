@@ -32,7 +32,7 @@ from contracts.guard.effect import Effect, canonical, path_of_run, uuids_under
 from contracts.guard.identity import CheckIdentity
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed, NotOwned
-from contracts.guard.runs_client import RunsClient, json_object
+from contracts.guard.runs_client import RunsClient, json_object_of_200
 
 _HARMLESS_NON_UUID = "not-a-uuid"
 _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
@@ -134,7 +134,7 @@ class Gate:
         """Return whether the run is new, or no longer exists."""
         client, path = self.client(), path_of_run(run_id) or "/v1/runs/not-a-uuid"
         answer = client.request("GET", path, self.ownership.runs[run_id])
-        run = json_object(answer)
+        run = json_object_of_200(answer)
         if run is None:
             return answer.status == 404
         return self.identity.may_include(run, answer, client.clock.now())

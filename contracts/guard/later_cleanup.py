@@ -26,7 +26,7 @@ from contracts.guard.journal import (
 from contracts.guard.journal_cleanup import clean_up
 from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
-from contracts.guard.runs_client import RunsClient, json_object
+from contracts.guard.runs_client import RunsClient, json_object_of_200
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Upstream, proxy_for
 
@@ -216,7 +216,7 @@ def _reads_one(client: RunsClient, runs: Sequence[str]) -> bool:
     try:
         for run in runs:
             path = path_of_run(run)
-            read = None if path is None else json_object(client.request("GET", path, TOKEN))
+            read = None if path is None else json_object_of_200(client.request("GET", path, TOKEN))
             if read is not None and run_id_in(read.get("id")) == run:
                 return True
     except (NoAnswer, OutOfBudget):

@@ -159,7 +159,7 @@ class RunsClient:
                 self.no_list = answer.status
             if items is None:
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
-            runs = list(_runs(items))
+            runs = _runs(items)
             yield from runs
             ids = {run.get("id") for run in runs}
             if len(items) < _PAGE or ids <= seen:
@@ -168,14 +168,14 @@ class RunsClient:
         raise NoAnswer(f"GET /v1/runs: more than {max_pages} pages")
 
 
-def json_object(answer: Answer) -> dict[str, Any] | None:
+def json_object_of_200(answer: Answer) -> dict[str, Any] | None:
     """Return the JSON object of a 200."""
     value = answer.json_or_none() if answer.status == 200 else None
     return value if isinstance(value, dict) else None
 
 
 def _items(answer: Answer) -> list[Any] | None:
-    items = (json_object(answer) or {}).get("items")
+    items = (json_object_of_200(answer) or {}).get("items")
     return items if isinstance(items, list) else None
 
 

@@ -35,7 +35,7 @@ from contracts.guard.journal import CREDENTIALS, OTHER, Journal
 from contracts.guard.newest_runs import NewestRuns
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
-from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object
+from contracts.guard.runs_client import NEWEST, Run, RunsClient, json_object_of_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class UnreportedRunDetector:
         if not proves(run) or (path := path_of_run(run["id"])) is None:
             return False
         try:
-            read = json_object(self.client.request("GET", path, authorization))
+            read = json_object_of_200(self.client.request("GET", path, authorization))
         except (NoAnswer, OutOfBudget):
             read = None
         return read is None or proves(read)

@@ -263,7 +263,7 @@ class _CreatedRuns:
             ids = run.get("input_attachment_ids") or []
             cause, got = "", ""
             if len(ids) != expected:
-                cause, got = "not one attachment for each file", f"{counted(len(ids), 'input attachment')}"
+                cause, got = "not one attachment for each file", counted(len(ids), "input attachment")
             elif shared := next((i for n, i in enumerate(ids) if i in ids_so_far or i in ids[:n]), None):
                 cause, got = "attachments that are shared", f"input attachment {shared} again"
             elif old := next((i for i in ids if i in self.seen.attachments), None):

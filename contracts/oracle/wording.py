@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.core.counting import counted
-from contracts.core.exchange import Answer
+from contracts.core.exchange import Answer, json_object_in
 from contracts.oracle.violation import excerpt
 
 _MAX_ERRORS: Final = 2
@@ -57,9 +57,7 @@ def answer_in_words(answer: Answer) -> str:
         return f"no answer: {answer.lost}".rstrip(": ")
     if not answer.body:
         return f"{answer.status} without a body"
-    body = answer.json_or_none()
-    words = _body_in_words(body) if isinstance(body, dict) else ""
-    return f"{answer.status} {words or excerpt(answer.body)}"
+    return f"{answer.status} {_body_in_words(json_object_in(answer)) or excerpt(answer.body)}"
 
 
 def _body_in_words(body: Mapping[str, Any]) -> str:

@@ -114,9 +114,9 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
     if case.changes:
         _change_runs(context, isolated, case.changes)
     for filters in case.queries:
-        values = [one.value(context, isolated) for one in filters]
-        query = [(one.name, value) for one, value in zip(filters, values, strict=True) if value is not None]
-        lacks = {one.name for one, value in zip(filters, values, strict=True) if value is None}
+        values = [(one.name, one.value(context, isolated)) for one in filters]
+        query = [(name, value) for name, value in values if value is not None]
+        lacks = {name for name, value in values if value is None}
         # A run has no machine if its session decides, and the other filters can still be combined. Combinations of few
         # filters occur without the machine anyway.
         if lacks and (lacks != {"machine_id"} or len(filters) < 4):

@@ -262,7 +262,7 @@ def _judge_effect(run: TrackedRun, operation: str, body: Mapping[str, Any], resu
         case "list_run_attachments":
             listed = {item.get("id") for item in items_of(result)}
             cause = "run_id in another form leaves out attachments of the run"
-            got, expected = f"{counted(len(listed), 'attachment')}", "the input attachment of the run"
+            got, expected = counted(len(listed), "attachment"), "the input attachment of the run"
             is_listed = listed.issuperset(run.files())
             run.require(is_listed, "LIST-FILTER", cause, expected, result, got=got)
 
