@@ -12,7 +12,7 @@ from typing import Final
 
 from contracts.core.exchange import Exchange, Request
 from contracts.openapi.schemas import UUID_PATTERN
-from contracts.oracle import accepts
+from contracts.oracle.refusal import accepts, fails
 
 MOST_SUSPECTS: Final = 12
 """If writes of other cases may have made a read fail, at most this many are included, the last ones."""
@@ -37,8 +37,7 @@ def repro_of(
 
 def _may_have_written(exchange: Exchange) -> bool:
     """Return whether it is a write that may have taken effect: it was accepted, got a 5xx or no answer (status 0)."""
-    may_have_taken_effect = accepts(exchange.answer) or exchange.answer.status >= 500 or exchange.answer.status == 0
-    return may_have_taken_effect and not exchange.request.is_read
+    return not exchange.request.is_read and (accepts(exchange.answer) or fails(exchange.answer))
 
 
 def names_resource(request: Request) -> bool:

@@ -214,7 +214,7 @@ class Model:
                 self._fail_unknown_run(str(item.get("id")), found)
         for wrong in list_violations(found.pages, query, candidates, are_all=True):
             evidence = [] if wrong.run_id is None else by_id[wrong.run_id].evidence
-            fail(self.context, wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
+            fail(self.context, wrong.violation, *evidence, *found.answers_with(wrong))
         missing = missing_runs(found.pages, query, candidates)
         if missing:
             self._fail_missing(by_id[missing[0].id], len(missing), found, limit)

@@ -66,10 +66,9 @@ class AdmittedRequest:
 
         `named_workflows` are those of all requests, for a request that names none.
         """
-        body = self.effect.body if isinstance(self.effect.body, dict) else {}
         if text_of(run, "workflow_id") not in (self.effect.workflow_ids or named_workflows):
             return False
-        if (inputs := run.get("input_values")) and not _may_be_inputs(inputs, body):
+        if (inputs := run.get("input_values")) and not _may_be_inputs(inputs, self.effect.fields):
             return False
         end = self.answered_at or self.sent_at + timedelta(seconds=LATE_CREATE_S)
         return at is None or self.sent_at - TOLERANCE_BEFORE <= at <= end + _TOLERANCE_AFTER

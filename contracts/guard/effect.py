@@ -9,7 +9,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -75,12 +75,15 @@ class Effect:
     body: Any = None
 
     @property
+    def fields(self) -> Mapping[str, Any]:
+        """The members of the body; none if it is not a JSON object."""
+        return self.body if isinstance(self.body, dict) else {}
+
+    @property
     def workflow_ids(self) -> tuple[str, ...]:
         """The workflows that the body names, also in the steps of a chain."""
-        if not isinstance(self.body, dict):
-            return ()
-        steps = self.body.get("steps")
-        objects = [self.body, *(steps if isinstance(steps, list) else ())]
+        steps = self.fields.get("steps")
+        objects = [self.fields, *(steps if isinstance(steps, list) else ())]
         named = [each.get("workflow_id") for each in objects if isinstance(each, dict)]
         return tuple(each[:64] for each in named if isinstance(each, str))
 

@@ -84,7 +84,7 @@ class Gate:
             raise NotAllowed(f"{what}: would start a workflow that was not named")
         if base is None:
             return
-        body = effect.body if isinstance(effect.body, dict) else {}
+        body = effect.fields
         for name in sorted(_FIELDS.union(base).difference(self.target.varied_fields, ("workflow_id",))):
             # A retry keeps what it does not name, and a single create has no count.
             may_be_left_out = not effect.creates or name == "count" or base.get(name) is None

@@ -10,7 +10,7 @@ from contracts.core.exchange import Answer, Request, json_object_in, retry_after
 from contracts.core.json_tree import Path, leaves
 from contracts.openapi.schemas import SENSITIVE_FIELDS, is_uuid
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, field_at
-from contracts.oracle.refusal import accepts, refuses
+from contracts.oracle.refusal import accepts, fails, refuses
 from contracts.oracle.request import is_well_formed
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import answer_in_words
@@ -27,7 +27,7 @@ def universal_violations(
     the form of the answer to a malformed URL: HTTP libraries refuse it before the API sees the request.
     """
     at = operation or "an undocumented place"
-    if answer.status >= 500 or answer.status == 0:
+    if fails(answer):
         yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", answer_in_words(answer))
     if _contains_any(answer, canaries) and not sends_openly(request, canaries):
         yield _leak(at, answer, [form.decode("latin-1") for form in canaries])

@@ -21,6 +21,11 @@ def refuses(answer: Answer) -> bool:
     return 400 <= answer.status < 500
 
 
+def fails(answer: Answer) -> bool:
+    """Whether the answer is a 5xx, or no complete answer came."""
+    return answer.status >= 500 or answer.status == 0
+
+
 def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
     """Return the violation for a refused valid request. Its rule depends on which fields the request has: after
     shrinking, these are the ones for which it is refused.

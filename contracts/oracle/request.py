@@ -57,6 +57,10 @@ class ParsedRequest:
         return self.value.get(name) if isinstance(self.value, dict) else None
 
 
+_NO_OBJECT: Final = (InvalidPart((), "body"),)
+"""The invalid parts of a body that is not a JSON object."""
+
+
 class _UndeterminedError(Exception):
     """The contract does not determine how a body with this is read."""
 
@@ -96,7 +100,7 @@ def read_raw_body(operation: str, raw: bytes | None, content_type: str | None = 
     if not raw or not raw.strip():
         if operation == "retry_run":
             return ParsedRequest(operation, None, {}, ambiguities=("body: none",))
-        return ParsedRequest(operation, None, UNREAD, invalid_parts=(InvalidPart((), "body"),))
+        return ParsedRequest(operation, None, UNREAD, invalid_parts=_NO_OBJECT)
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_float=_short_float)
     except _UndeterminedError as error:
@@ -108,7 +112,7 @@ def read_raw_body(operation: str, raw: bytes | None, content_type: str | None = 
             return undetermined("an integer with too many digits")
         if raw.startswith(b"\xef\xbb\xbf") or is_json(raw):
             return undetermined("another encoding")
-        return ParsedRequest(operation, None, UNREAD, invalid_parts=(InvalidPart((), "body"),))
+        return ParsedRequest(operation, None, UNREAD, invalid_parts=_NO_OBJECT)
     return read_body(operation, body)
 
 
@@ -132,7 +136,7 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     if not isinstance(body, dict):
         if body is None and operation == "retry_run":
             return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
-        return ParsedRequest(operation, body, UNREAD, invalid_parts=(InvalidPart((), "body"),))
+        return ParsedRequest(operation, body, UNREAD, invalid_parts=_NO_OBJECT)
     diagnostics = Diagnostics()
     value = reader_of(name)(body, (), diagnostics)
     without_place = list(_domain_ambiguities(operation, body))

@@ -49,7 +49,7 @@ def check_list_of_all_runs(context: CaseContext, case: AllRunsCase) -> None:
     assume(not was_changed(context, before), "the list of all runs changed while it was read")
     for pages in (whole, with_included, *(one + other for one, other in single)):
         _judge_pages(context, pages)
-    listed = {item.get("id") for item in whole.items}
+    listed = whole.ids
     overlaps = len(listed) < len(whole.items)  # pages that show a run twice miss another one
     if not whole.pages[-1].is_full and not overlaps:
         _judge_complete(context, whole, created)
@@ -72,7 +72,7 @@ def _judge_pages(context: CaseContext, found: RunList) -> None:
     overlaps = bool(others) and others[0].skip < first.skip + first.limit
     for wrong in list_violations(found.pages, found.query, ()):
         if not (overlaps and wrong.violation.cause == "a run on two pages"):
-            context.report_violation(wrong.violation, *(found.results[number] for number in wrong.pages))
+            context.report_violation(wrong.violation, *found.answers_with(wrong))
 
 
 def _created_runs(context: CaseContext) -> dict[str, CallResult]:
@@ -92,7 +92,7 @@ def _created_runs(context: CaseContext) -> dict[str, CallResult]:
 
 def _judge_complete(context: CaseContext, whole: RunList, created: Mapping[str, CallResult]) -> None:
     """Require that some of the created runs that can be read are listed."""
-    listed = {item.get("id") for item in whole.items}
+    listed = whole.ids
     missing = [run_id for run_id in created if run_id not in listed]
     for run_id in missing[:: max(1, len(missing) // _SAMPLE)]:
         read = context.call("get_run", run_id)

@@ -15,6 +15,7 @@ from contracts.engine.request_building import request_for
 from contracts.openapi.router import path_parameter
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, value_in_words
+from contracts.oracle.refusal import fails
 from contracts.rules.list_reads import WHOLE_PAGE, own_run_filters, require_no_new_runs
 from contracts.rules.tenants import GROUP, STOLEN
 from contracts.rules.writes import WRITES_ON_A_RUN, create_attachment, create_resource
@@ -109,8 +110,8 @@ def cause_of_credentials(result: CallResult, credentials: str) -> str:
     """Return the cause if a request is not refused. It names the operation: a baseline accepts only this one."""
     if result.accepted:
         return f"{result.operation} succeeds {credentials}"
-    failed = result.status >= 500 or result.status == 0
-    return f"{result.operation} {'gets a 5xx' if failed else 'is not refused as unauthorized'} {credentials}"
+    problem = "gets a 5xx" if fails(result.answer) else "is not refused as unauthorized"
+    return f"{result.operation} {problem} {credentials}"
 
 
 @dataclass(frozen=True)

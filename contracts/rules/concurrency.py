@@ -63,7 +63,7 @@ def _different_creates(context: CaseContext, width: int) -> None:
     created = IsolatedRuns(("search", check.search_word(context.made_up)))
     requests = [_create_with_own_values(context, number, created.filter[1]) for number in range(width)]
     results = _send(context, requests)
-    ids = Counter(run_id for result in results for run_id in created_ids(result))
+    ids = Counter(created_ids(*results))
     expected, got = "new run ids in each answer", f"run id {next(iter(ids - Counter(set(ids))), '')} twice"
     are_new = all(times == 1 for times in ids.values())
     context.require(are_new, "BULK-IDS", "one run id in two answers", expected, *results, got=got)

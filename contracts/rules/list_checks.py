@@ -79,7 +79,7 @@ def check_activity(context: CaseContext, isolated: IsolatedRuns, *, limit: int) 
     listed = [(number, item) for number, page in enumerate(found.pages) for item in page.items]
     for wrong in activity_violations(listed):
         evidence = isolated.evidence_of(wrong.run_id)
-        context.report_violation(wrong.violation, *evidence, *(found.results[number] for number in wrong.pages))
+        context.report_violation(wrong.violation, *evidence, *found.answers_with(wrong))
 
 
 def check_page(
@@ -136,7 +136,7 @@ def judge_list(
     holds = True
     for wrong in list_violations(found.pages, found.query, runs, are_all=are_all):
         holds = False
-        pages = (found.results[number] for number in wrong.pages)
+        pages = found.answers_with(wrong)
         context.report_violation(wrong.violation, *evidence(wrong.run_id), *pages)
     return holds
 

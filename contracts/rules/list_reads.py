@@ -12,7 +12,7 @@ from contracts.core.exchange import TOKEN
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT
 from contracts.engine import CallResult, CaseContext, Evidence, assume
 from contracts.oracle import Query
-from contracts.oracle.run_list import NEWEST, Page, items_in
+from contracts.oracle.run_list import NEWEST, ListViolation, Page, items_in
 
 MAX_PAGES: Final = 60
 _MAX_RESOURCE_PAGES: Final = 20
@@ -33,6 +33,14 @@ class RunList:
     @property
     def items(self) -> list[dict[str, Any]]:
         return [item for page in self.pages for item in page.items]
+
+    @property
+    def ids(self) -> set[Any]:
+        return {item.get("id") for item in self.items}
+
+    def answers_with(self, wrong: ListViolation) -> list[CallResult]:
+        """Return the answers that show what is wrong with the list."""
+        return [self.results[number] for number in wrong.pages]
 
     def __add__(self, other: RunList) -> RunList:
         return RunList(self.query, self.pages + other.pages, self.results + other.results)

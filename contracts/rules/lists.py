@@ -233,7 +233,7 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
     is_same = len(found.pages) == 1 or not was_changed(context, found)
     assume(is_same, "the list of all runs changed while it was read")
     judge_list(context, found, runs, lambda run_id: [written.result])
-    listed = {item.get("id") for item in found.items}
+    listed = found.ids
     missing = [run for run in runs if run.id not in listed]
     if not missing or context.check.is_live:
         return
@@ -252,7 +252,7 @@ def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> Run
     for found in itertools.islice(read_pages(context, [NEWEST_FIRST], limit=limit), 12):
         moments = [moment_of(item.get("created_at")) for item in found.pages[-1].items]
         is_past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
-        if is_past or not found.pages[-1].is_full or created <= {item.get("id") for item in found.items}:
+        if is_past or not found.pages[-1].is_full or created <= found.ids:
             return found
     return None
 

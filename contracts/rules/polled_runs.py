@@ -104,7 +104,7 @@ class PolledRuns:
         page = page_of(result, query, limit=MAX_LIMIT)
         if not result.accepted or not judge_list(self.context, page, (), lambda run_id: evidence):
             return
-        listed = {item.get("id") for item in page.items}
+        listed = page.ids
         missing = next((run for run in self.with_status(status) if run.id not in listed), None)
         if missing is None:
             return

@@ -192,7 +192,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
     """Judge REQ-ATOMIC: list the runs that have the unique workflow, session or marker of the requests."""
     if not any(result.refused for result in sent):
         return
-    accepted = {run_id for result in sent for run_id in created_ids(result)}
+    accepted = set(created_ids(*sent))
     by_workflow = own_run_filters(context, ["workflow"])
     names_it = (value.encode() in (result.exchange.request.body or b"") for _, value in by_workflow for result in sent)
     # A search of all runs is expensive.

@@ -20,7 +20,7 @@ def require_no_files(context: CaseContext, rule: str, cause: str) -> None:
         if name.encode() in (exchange.request.body or b"")
     ]
     refused = [result for result in writes if result.refused]
-    accepted = {run_id for result in writes for run_id in created_ids(result)}
+    accepted = set(created_ids(*writes))
     if not refused:
         return
     lists = [context.call("list_run_attachments", query=[WHOLE_PAGE])]

@@ -76,7 +76,7 @@ class TrackedRun:
         self.context.report_violation(violation, *self.evidence, *more, is_proof=is_proof)
 
     def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
-        """Count the rule as judged and return whether it holds."""
+        """Like `CaseContext.judge`, but by the `report_violation` of this class, which a subclass overrides."""
         self.context.count(rule, *more)
         holds = True
         for violation in violations:

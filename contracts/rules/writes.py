@@ -283,26 +283,26 @@ def send_each(context: CaseContext, operation: str, ids: Sequence[str], bodies: 
 # After a write
 
 
-def created_ids(result: CallResult) -> list[str]:
-    """Return the ids of the runs in the answer of a write, or of the pool or workflow."""
-    if (made := result.resource) is None:
-        return []
-    runs = made.get("created_runs")
-    ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [made.get("id")]
-    return [run_id for run_id in (*ids, *(made.get("run_ids") or ())) if isinstance(run_id, str)]
+def created_ids(*results: CallResult) -> list[str]:
+    """Return the ids of the runs in the answers of writes, or of the pools or workflows."""
+    ids: list[Any] = []
+    for made in (result.resource for result in results if result.resource is not None):
+        runs = made.get("created_runs")
+        ids += [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [made.get("id")]
+        ids += made.get("run_ids") or ()
+    return [resource_id for resource_id in ids if isinstance(resource_id, str)]
 
 
 def delete_created(context: CaseContext) -> None:
     """Delete the runs that the case created. Runs with large values would make every later list slow."""
     if context.check.offers("delete_run"):
         creates = [
-            exchange
+            CallResult.of(None, exchange)
             for exchange in context.exchanges
             if operation_at(exchange.request.method, exchange.request.path) in CREATES
         ]
-        for create in creates:
-            for run_id in created_ids(CallResult.of(None, create)):
-                context.call("delete_run", run_id)
+        for run_id in created_ids(*creates):
+            context.call("delete_run", run_id)
 
 
 def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
