@@ -262,9 +262,9 @@ class SecretMatcher:
             or any(found[0] in self.numbers for found in _NUMBER.finditer(text))
         )
 
-    def _keys_in(self, text: str) -> Iterator[tuple[int, tuple[int, str]]]:
-        """Yield the keys of `_forms` and `_blocks` that the text contains, as (end in the text, (number of the key in
-        the order of adding, key)).
+    def _keys_in(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yield the keys of `_forms` and `_blocks` that the text contains, once for each place. Each comes after its
+        number in the order in which the keys were added.
         """
         if self._automaton is None:
             # A library of the extra: without it, the commands still start and say what is missing.
@@ -277,13 +277,13 @@ class SecretMatcher:
                     self._automaton.add_word(key, (number, key))
             self._automaton.make_automaton()
             self._few_keys = keys if len(keys) <= _FEW_KEYS else ()
-        if self._few_keys and not any(key in text for key in self._few_keys):
+        if not self._automaton or (self._few_keys and not any(key in text for key in self._few_keys)):
             return iter(())
-        return self._automaton.iter(text) if self._automaton else iter(())
+        return (numbered_key for _, numbered_key in self._automaton.iter(text))
 
     def candidates(self, text: str) -> Candidates:
-        in_order_of_adding = sorted({numbered_key for _, numbered_key in self._keys_in(text)})
-        keys = ["", *(key for _, key in in_order_of_adding)]  # "": any text may contain a form without a literal
+        found = sorted(set(self._keys_in(text)))
+        keys = ["", *(key for _, key in found)]  # "": any text may contain a form without a literal
         forms: Sequence[_Form] = [form for key in keys for form in self._forms.get(key, ())]
         if forms:
             forms = _possible_forms(forms, text)
