@@ -29,6 +29,11 @@ MAX_TRIES: Final = 120
 """The most tries to shrink one case."""
 MAX_SHRINK_COST: Final = 800
 """The most that shrinking one case may cost, in requests, so a case of many requests gets fewer tries."""
+MAX_LIVE_SHRINK_COST: Final = 100
+"""The same in a live check, where all its runs together cost PARTS_OF_THE_RUNS times as much: a finding may use up one
+part of them only, since the other cases need the rest.
+"""
+PARTS_OF_THE_RUNS: Final = 5
 BYTES_OF_A_REQUEST: Final = 32 * 1024
 """The size of an answer that costs as much as one more request."""
 REPEATS_IF_BY_OTHERS: Final = 6
@@ -83,6 +88,15 @@ class Confirmer:
     """Runs a case."""
     _cost: int = 0
     """The cost of the attempts for findings so far, in requests."""
+    _max_cost: int = MAX_SHRINK_COST
+    """What the attempts at smaller cases may cost, for one finding."""
+    _cost_of_run: int = 0
+
+    def __post_init__(self) -> None:
+        if self.check.is_live:
+            max_runs = self.check.target.budget.max_runs
+            self._max_cost = MAX_LIVE_SHRINK_COST
+            self._cost_of_run = MAX_LIVE_SHRINK_COST * PARTS_OF_THE_RUNS // max(1, max_runs)
 
     def confirm(self, origin: ScenarioCase, first: RuleViolated, beside: Collection[ScenarioCase]) -> None:
         """Shrink and reproduce the case, and keep the finding as stable, intermittent or unstable.
@@ -136,7 +150,7 @@ class Confirmer:
         if not is_broken_by_a_write and (alone := self._alone(first)) is not None:
             again.before = tuple(exchange for exchange in first.all_exchanges if exchange is not first.exchanges[-1])
             again.case, again.violated = alone
-        cost_limit = self._cost + MAX_SHRINK_COST
+        cost_limit = self._cost + self._max_cost
         again.confirmed = self._reproduce([again.case], again.violated.dedup_key)
         by_others = (again.confirmed or again.violated).violation.may_be_by_others
         if by_others and again.confirmed and not self._shows_each_time(again.case, again.violated.dedup_key):
@@ -162,7 +176,7 @@ class Confirmer:
             attempts = self._attempts(again.case, key)
             if passed := sum(attempt.passed for attempt in attempts):
                 again.shown, again.attempts = len(attempts) - passed, len(attempts)
-                self._shrink(again, confirmed, self._cost + MAX_SHRINK_COST, attempts=REPEATS_OF_A_FINDING)
+                self._shrink(again, confirmed, self._cost + self._max_cost, attempts=REPEATS_OF_A_FINDING)
         if confirmed.is_proof:
             self._send_exchanges_alone(again, again.confirmed or confirmed)
         if not again.shows_each_time:
@@ -175,7 +189,7 @@ class Confirmer:
         exchanges, key = repro_of(confirmed.exchanges, confirmed.all_exchanges), confirmed.dedup_key
         if _cost_of(exchanges) > MOST_TO_REPEAT or len(exchanges) == len(confirmed.all_exchanges):
             return
-        cost_limit = self._cost + MAX_SHRINK_COST
+        cost_limit = self._cost + self._max_cost
         attempts = self._attempts((RESENT, ResentCase(exchanges)), key)
         shown = [attempt.violated for attempt in attempts if attempt.violated is not None]
         if not shown or not any(attempt.passed for attempt in attempts):
@@ -190,10 +204,14 @@ class Confirmer:
                 exchanges, again.confirmed = rest, found
 
     def _attempts(self, case: ScenarioCase, dedup_key: str) -> list[Attempt]:
-        """Return REPEATS_OF_A_FINDING attempts at a case, fewer if the time of the check is over."""
+        """Return REPEATS_OF_A_FINDING attempts at a case, fewer if the time of the check is over. A live check makes
+        none, since each may cost a run.
+        """
         attempts: list[Attempt] = []
         with contextlib.suppress(OutOfTime):
-            attempts.extend(self._try(case, dedup_key) for _ in range(REPEATS_OF_A_FINDING))
+            attempts.extend(
+                self._try(case, dedup_key) for _ in range(0 if self.check.is_live else REPEATS_OF_A_FINDING)
+            )
         return attempts
 
     def _shrink(self, again: _Repetition, confirmed: RuleViolated, cost_limit: int, attempts: int = 1) -> None:
@@ -254,9 +272,11 @@ class Confirmer:
         return None if found is None else (case, found)
 
     def _try(self, case: ScenarioCase, dedup_key: str) -> Attempt:
+        runs_before = self.check.guard.spent.runs_created
         attempt = self.attempt(*case, only=dedup_key)
+        created = self.check.guard.spent.runs_created - runs_before
         with self.check.lock:
-            self._cost += _cost_of(attempt.exchanges)
+            self._cost += _cost_of(attempt.exchanges) + self._cost_of_run * created
         return attempt
 
     def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:

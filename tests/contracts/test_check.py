@@ -581,6 +581,16 @@ def test_a_live_check_of_one_rule_judges_what_it_creates(rule: str, runs: int) -
     assert result.spent.runs_created == runs
 
 
+def test_a_finding_leaves_a_live_check_the_runs_that_the_rest_needs() -> None:
+    settings = LIVE | WITH_WORKFLOW | {"budget": Budget(25, 500, None)}
+    with serving("status_of_one_is_200") as url:
+        result = checked(url, **settings)
+
+    assert {finding.rule for finding in result.findings} == {"BULK-STATUS"}
+    assert all(len(finding.exchanges) == 1 for finding in result.findings)
+    assert not [note for note in result.notes if "The budget did not cover" in note]
+
+
 @pytest.mark.parametrize(("rule", "why"), NOT_ALLOWED.items())
 def test_a_rule_that_the_flags_allow_no_case_of_is_refused_before_anything_is_created(rule: str, why: str) -> None:
     settings = LIVE | {"base_request": BASE, "varied_fields": ("input_values",)}
