@@ -88,11 +88,12 @@ class Confirmer:
     """Runs a case."""
     _cost: int = 0
     """The cost of the attempts for findings so far, in requests."""
-    _max_cost: int = MAX_SHRINK_COST
+    _max_cost: int = dataclasses.field(init=False)
     """What the attempts at smaller cases may cost, for one finding."""
-    _cost_of_run: int = 0
+    _cost_of_run: int = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
+        self._max_cost, self._cost_of_run = MAX_SHRINK_COST, 0
         if self.check.is_live:
             max_runs = self.check.target.budget.max_runs
             self._max_cost = MAX_LIVE_SHRINK_COST
