@@ -8,29 +8,36 @@ from typing import Any
 import yaml
 
 from mockserver.errors import StartError
+from mockserver.spec import expanded_size
 
 _MAX_BYTES = 4_194_304
 """A few megabytes of YAML are parsed per second."""
+_MAX_EXPANDED = 4 * _MAX_BYTES
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path: Path, what: str) -> Any:
     """Return the content of a file. `what` names it in errors. Raises StartError."""
     try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise StartError(f"{path}: a {what} has {_MAX_BYTES} bytes at most, and this one has {size}")
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            # Not all of it: a device such as /dev/zero has no end, and no size.
+            text = file.read(_MAX_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise StartError(f"{path}: cannot read the {what}: {reason}") from error
+    if len(text) > _MAX_BYTES or len(text.encode()) > _MAX_BYTES:
+        raise StartError(f"{path}: a {what} has {_MAX_BYTES} bytes at most, and this one has more")
     return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, name: str) -> Any:
     """`name` is that of the file. Raises StartError."""
     try:
-        return yaml.load(text, Loader=_LOADER)
+        value = yaml.load(text, Loader=_LOADER)
+        if expanded_size(value) > _MAX_EXPANDED:
+            what = f"with its aliases written out it has more than {_MAX_EXPANDED} characters"
+            raise StartError(f"{name}: cannot read the YAML: {what}; use fewer of them")
+        return value
     except RecursionError as error:
         raise StartError(f"{name}: cannot read the YAML: it is nested too deeply") from error
     except ValueError as error:

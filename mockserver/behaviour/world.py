@@ -260,6 +260,10 @@ def _output(item: _Reader) -> Output:
         return Output(filename, item.text("content").encode())
     path = Path(item.file).parent / item.text("file")
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A device such as /dev/zero has no end, and a pipe that nobody writes to would be waited for.
+            item.report("file", f"cannot read {path}: not a regular file")
+            return Output(filename, b"")
         return Output(filename, path.read_bytes())
     except (OSError, ValueError) as error:  # ValueError: there is a null character in it
         item.report("file", f"cannot read {path}: {getattr(error, 'strerror', None) or error}")

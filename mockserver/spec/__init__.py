@@ -5,6 +5,7 @@ operations = compile_operations(document, coercion="strict")
 call = operations["get_thing"].decode(raw)
 """
 
+from mockserver.spec.aliases import expanded_size
 from mockserver.spec.document import Document, SpecError, load, value_at
 from mockserver.spec.examples import reply
 from mockserver.spec.jsontext import parse_json, render_json
@@ -42,6 +43,7 @@ __all__ = [
     "Violations",
     "compile_operations",
     "compile_schema",
+    "expanded_size",
     "is_json",
     "is_number",
     "load",

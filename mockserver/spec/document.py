@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mockserver.errors import StartError
+from mockserver.spec.aliases import expanded_size
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # 10 ms to import, and only its name is needed
+
+_MAX_CHARACTERS = 33_554_432
+_MAX_EXPANDED = 2 * _MAX_CHARACTERS
 
 # Keywords whose value is a schema, a list of schemas, or a mapping of names to schemas.
 _HOLD_ONE = ("items", "additionalProperties")
@@ -132,13 +136,20 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
     place = Path(path) if isinstance(path, (str, os.PathLike)) else path
     name = place.name or source
     try:
-        text = place.read_text(encoding="utf-8")
+        with place.open(encoding="utf-8") as file:
+            # Not all of it: a device such as /dev/zero has no end.
+            text = file.read(_MAX_CHARACTERS + 1)
     except OSError as error:
         raise SpecError(source, "", f"cannot read the OpenAPI document: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SpecError(name, "", f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    if len(text) > _MAX_CHARACTERS:
+        raise SpecError(source, "", f"an OpenAPI document has {_MAX_CHARACTERS} characters at most")
     try:
         root = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
+        if expanded_size(root) > _MAX_EXPANDED:
+            what = f"with its aliases written out it has more than {_MAX_EXPANDED} characters; use fewer, or $ref"
+            raise SpecError(name, "", what)
     except RecursionError as error:
         raise SpecError(name, "", "is nested too deeply") from error
     except ValueError as error:
