@@ -91,7 +91,10 @@ class SharedJournal(Journal):
 
     async def entries(self, since: int = 0, before: int | None = None) -> Sequence[Entry]:
         found = await self._texts.texts(self.name, self.epoch, since, before)
-        return await in_slices(lambda each: _Recorded(self, *each), found)
+        try:
+            return await in_slices(lambda each: _Recorded(self, *each), found)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._texts.damaged(self.name, self.epoch, error) from error
 
     async def last_seq(self) -> int:
         return await self._texts.last_number(self.name, self.epoch)

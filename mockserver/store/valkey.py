@@ -199,8 +199,13 @@ class ValkeySpace:
 
     async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
         now, *found = await self._evaluate(WRITTEN_SINCE, version, *kinds)
-        keys = [[key.decode(*UTF8) for key in each] for each in found]
-        return dict(zip(kinds, keys, strict=True)), now
+        keys: dict[str, list[str]] = {}
+        for kind, each in zip(kinds, found, strict=True):
+            try:
+                keys[kind] = [key.decode(*UTF8) for key in each]
+            except UnicodeDecodeError as error:
+                raise self._connection.damaged(self._prefix + kind.encode() + b"~", error) from error
+        return keys, now
 
     async def is_empty(self, now: int) -> bool:
         for kind in self._store.kinds.every:

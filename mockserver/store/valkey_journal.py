@@ -7,6 +7,7 @@ oldest text. `journal-bytes` has the size of each journal, that of all of them u
 
 from __future__ import annotations
 
+from mockserver.errors import Unavailable
 from mockserver.store.valkey import Epoch
 from mockserver.store.valkey_connection import ValkeyConnection
 from mockserver.store.valkey_scripts import LIVE
@@ -84,22 +85,36 @@ class JournalTexts:
         """Return the texts between two numbers, with their own."""
         end = "+inf" if before is None else f"({before}"
         found = await self._connection.read("ZRANGE", self._key(name, epoch), f"({since}", end, "BYSCORE")
-        split = (each.split(b" ", 3) for each in found)
-        return [(int(number), text) for number, _, _, text in split]
+        try:
+            split = (each.split(b" ", 3) for each in found)
+            return [(int(number), text) for number, _, _, text in split]
+        except ValueError as error:
+            raise self.damaged(name, epoch, error) from error
 
     async def count(self, name: str, epoch: Epoch) -> int:
         number: int = await self._connection.read("ZCARD", self._key(name, epoch))
         return number
 
     async def last_evicted(self, name: str, epoch: Epoch) -> int:
-        return int(await self._connection.read("GET", self._key(name, epoch) + b"-") or 0)
+        return await self._number(self._key(name, epoch) + b"-")
 
     async def last_number(self, name: str, epoch: Epoch) -> int:
-        return int(await self._connection.read("GET", self._key(name, epoch) + b"#") or 0)
+        return await self._number(self._key(name, epoch) + b"#")
 
     async def clear(self, name: str, epoch: Epoch) -> None:
         prefix = self._connection.address.prefix
         await self._connection.evaluate(self._clear, (prefix,), self._connection.part(name, epoch.id))
+
+    def damaged(self, name: str, epoch: Epoch, why: object) -> Unavailable:
+        """Return the error for a journal with a text that no server of this kind has written."""
+        return self._connection.damaged(self._key(name, epoch), why)
+
+    async def _number(self, key: bytes) -> int:
+        text = await self._connection.read("GET", key)
+        try:
+            return int(text or 0)
+        except ValueError as error:
+            raise self._connection.damaged(key, error) from error
 
     def _key(self, name: str, epoch: Epoch) -> bytes:
         return self._connection.key("journal", name, epoch.id)

@@ -156,6 +156,37 @@ def test_what_others_have_written_under_the_keys_of_the_mock_is_told(durable: Va
             assert f"The store has a value under {key} that no mock has written" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("command", "key_end"),
+    [
+        (("ZADD", "1", "something"), ""),
+        (("ZADD", "1", "'1 1 1 something'"), ""),
+        (("ZADD", "1", "'1 1 1 {}'"), ""),
+        (("SET", "something"), "-"),
+    ],
+)
+def test_a_journal_that_cannot_be_read_is_told(durable: Valkey, command: tuple[str, ...], key_end: str):
+    mock = ControlledMock(store=durable.url())
+    mock.create()
+    (journal,) = (key.decode() for key in durable.keys("test:journal/") if not key.endswith((b"#", b"-")))
+    name, *arguments = command
+    durable.ask(name, journal + key_end, *arguments)
+    refused = mock.get("/__admin/requests", fails=True)
+    assert _refused(refused)
+    assert f"a value under {journal}{key_end} that no mock has written" in refused.json()["detail"]
+    assert mock.get("/v1/runs").status_code == 200
+
+
+def test_a_list_of_changes_that_cannot_be_read_is_told(durable: Valkey):
+    mock = ControlledMock(store=durable.url())
+    mock.create()
+    (changes,) = (key.decode() for key in durable.keys("test:space") if key.endswith(b"/ledger~"))
+    durable.ask("ZADD", changes, "2", r'"\xff"')
+    refused = mock.get("/v1/runs", fails=True)
+    assert _refused(refused)
+    assert f"a value under {changes} that no mock has written" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("content", ["{}", '{"clock": 1}', "{not JSON}"])
 def test_a_namespace_whose_record_cannot_be_read_is_told(durable: Valkey, content: str):
     mock = ControlledMock(store=durable.url())
