@@ -300,14 +300,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def text_of(moment: int) -> str:
     """Format as RFC 3339 with microseconds, in UTC: `2023-11-07T05:31:56.000000Z`."""
+    if not FIRST_MOMENT <= moment <= LAST_MOMENT:
+        # A running clock, or a time zone offset, may lead outside the years that RFC 3339 can represent.
+        moment = FIRST_MOMENT if moment < FIRST_MOMENT else LAST_MOMENT
     seconds, micros = divmod(moment, SECOND)
     return f"{_second(seconds)}.{micros:06d}Z"
 
 
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
-    # A running clock, or a time zone offset, may lead outside the years that RFC 3339 can represent.
-    seconds = min(max(seconds, FIRST_MOMENT // SECOND), LAST_MOMENT // SECOND)
     year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
 
