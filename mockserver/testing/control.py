@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,8 @@ from starlette.types import ASGIApp, Message
 from mockserver.errors import ControlError
 
 PREFIX = "/__admin"
+_LOOK_S = 1.0
+"""How often a call that has no answer yet looks whether the event loop still runs."""
 
 
 def is_refusal(failure: Any) -> bool:
@@ -73,15 +75,32 @@ class Control:
             raise ControlError(None, "The mock runs in the process that this one was forked from: control it there")
         prefix = f"/__ns/{namespace}" if namespace else ""
         content = b"" if body is None else json.dumps(body, default=_as_json).encode()
-        asked = self._ask(method, f"{prefix}{PREFIX}{path}", _query(query or {}), content)
-        try:
-            status, answer = asyncio.run_coroutine_threadsafe(asked, self._loop).result()
-        except CancelledError:
-            raise ControlError(None, "The mock was stopped before it had answered") from None
+        status, answer = self._answer_of(self._ask(method, f"{prefix}{PREFIX}{path}", _query(query or {}), content))
         value = json.loads(answer) if answer else None
         if status >= 400:
             raise ControlError(status, _detail(value))
         return value
+
+    def _answer_of(self, asked: Coroutine[Any, Any, tuple[int, bytes]]) -> tuple[int, bytes]:
+        """Wait for the event loop to handle a call. Raises ControlError if another thread has stopped the mock."""
+        stopped = ControlError(None, "The mock was stopped before it had answered")
+        try:
+            future = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        except RuntimeError:  # the event loop is closed
+            asked.close()
+            raise stopped from None
+        while True:
+            try:
+                return future.result(_LOOK_S)
+            except CancelledError:
+                raise stopped from None
+            except TimeoutError:
+                if future.done():
+                    return future.result()
+                # A loop that is being closed takes calls that it never begins.
+                if self._loop.is_closed():
+                    asked.close()
+                    raise stopped from None
 
     async def _ask(self, method: str, path: str, query: str, body: bytes) -> tuple[int, bytes]:
         headers = [*self._headers, (b"content-length", b"%d" % len(body))]

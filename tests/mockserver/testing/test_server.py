@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from mockserver import ControlError, CyberdeskMock, MockServer, Settings, StartError
+from mockserver import ControlError, CyberdeskMock, MockServer, Settings, StartError, create_app
 from mockserver.testing.control import Control
 from mockserver.testing.failure_report import requests_text
 from tests.mockserver.testing.conftest import SUCCEEDS, client_of
@@ -132,6 +132,20 @@ def test_a_call_that_is_cut_off_by_the_end_says_so():
         runner.close()  # cancels what is left, as the server does
         with pytest.raises(ControlError, match="was stopped"):
             answer.result()
+
+
+@pytest.mark.parametrize("is_closed_before", [True, False])
+def test_a_call_that_meets_the_end_of_the_event_loop_says_so(is_closed_before: bool):
+    """Another thread may stop the mock between the look whether it runs and the call."""
+    loop = asyncio.new_event_loop()
+    if is_closed_before:
+        loop.close()
+    control = Control(create_app(Settings()), loop, server_url="http://127.0.0.1:1", admin_token=None)
+    with ThreadPoolExecutor() as threads:
+        call = threads.submit(control.call, "GET", "/health")
+        loop.close()
+        with pytest.raises(ControlError, match="stopped before it had answered"):
+            call.result()
 
 
 def test_the_report_of_a_mock_that_is_gone_says_so():
