@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from mockserver.clock import real_time
 from mockserver.errors import MockServerError
 
 _PAGE = 1_000
+_MAX_SMALL = 262_144
 _NAMELESS = re.compile(r"(?<!/__ns)/__ns(/|/+__admin/?|/+v1/?)?\Z")
 """The end of the URL of a namespace whose name is missing."""
 
@@ -68,10 +70,10 @@ class JournalClient:
 
     def check_mock(self) -> None:
         """Raises NotReadable if the server is not a mock of this kind, or keeps no journal."""
-        version = self._ask("GET", "/version")
+        version = self._ask("GET", "/version", is_small=True)
         if version.get("name") != "cyberdesk-mockserver":
             raise NotReadable(f"{self.url} is not a mock of this kind")
-        if not self._ask("GET", "/settings").get("journal_bytes"):
+        if not self._ask("GET", "/settings", is_small=True).get("journal_bytes"):
             raise NotReadable(f"the mock at {self.url} keeps no journal: start it without --journal-bytes 0")
 
     def requests(self, **filters: str) -> Iterator[Mapping[str, Any]]:
@@ -101,19 +103,20 @@ class JournalClient:
         ]
         return sorted(found, key=lambda each: -each[1])
 
-    def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: Any = None, *, is_small: bool = False) -> dict[str, Any]:
         content, headers = None, self._headers
         if body is not None:
             content, headers = json.dumps(body).encode(), {**headers, "Content-Type": "application/json"}
         try:
             self._connection.request(method, f"{self._base}/__admin{path}", content, headers)
             answer = self._connection.getresponse()
-            text = answer.read()
+            text = self._read_small(answer) if is_small else answer.read()
         except TimeoutError as error:
             what = f"no answer from {self.url} within {self._timeout_s:g} s"
             raise NotReadable(f"{what}: is it a mock? --timeout waits longer") from error
         except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no name of a host
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            # An error may quote the line that the server has sent, with its end.
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             raise NotReadable(f"no answer from {self.url}: {reason}; is the mock running there?") from error
         try:
             value = json.loads(text)
@@ -129,6 +132,21 @@ class JournalClient:
         raise NotReadable(
             f"{self.url} has no control API ({answer.status}): it is not a mock, or was started with --no-admin"
         )
+
+    def _read_small(self, answer: http.client.HTTPResponse) -> bytes:
+        """Read an answer of a server that may not be a mock: its answer may have no end, or take forever.
+
+        Raises TimeoutError, or NotReadable.
+        """
+        text, until = b"", real_time() + self._timeout_s
+        while part := answer.read1(_MAX_SMALL):
+            text += part
+            if len(text) > _MAX_SMALL:
+                raise NotReadable(f"{self.url} is not a mock of this kind")
+            if real_time() > until:
+                raise TimeoutError
+        answer.close()  # `read1` does not, so the connection would take no other request
+        return text
 
 
 def _parts_of(url: str) -> SplitResult | None:

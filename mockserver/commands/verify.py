@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from mockserver.settings import environment_variable
 
 _COULD_NOT_CHECK = 2
 _MAX_SHOWN = 5
+_MAX_TIMEOUT_S = 3_600
 _SILENCE_S = 2.0
 """After this long without an answer, the command says what it waits for."""
 _INCOMPLETE = (
@@ -34,9 +36,15 @@ class _AtLeastType(click.ParamType[_AtLeast]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> _AtLeast:
         match, equals, count = value.rpartition("=")
-        if not equals or not match.strip() or not count.strip().isdecimal() or int(count) < 1:
+        if not equals or not match.strip() or not re.fullmatch(r"0*[1-9][0-9]{0,17}", count.strip()):
             self.fail(f"{value!r} is not MATCH=N: write 'POST /v1/runs/bulk=1' or 'list_runs=2'", param, ctx)
         return _AtLeast(match.strip(), int(count))
+
+
+def _timeout(context: click.Context, param: click.Parameter, value: float) -> float:
+    if not 0 < value <= _MAX_TIMEOUT_S:  # NaN is neither
+        raise click.BadParameter(f"should be above 0, and {_MAX_TIMEOUT_S:,} seconds at most, not {value:g}")
+    return value
 
 
 @click.command(
@@ -81,7 +89,8 @@ mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 3_600, min_open=True),
+    type=float,
+    callback=_timeout,
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -122,7 +131,7 @@ def verify(
             *too_low,
         ]
     except NotReadable as error:
-        click.echo(f"mockserver: {error}", err=True)
+        click.echo(_line(f"mockserver: {error}"), err=True)
         sys.exit(_COULD_NOT_CHECK)
     if empty is not None and allow_empty:
         click.echo(f"mockserver: {empty}", err=True)

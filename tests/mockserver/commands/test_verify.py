@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -172,6 +173,9 @@ def test_without_a_check_no_request_may_break_the_contract(url: str):
         ("http://127.0.0.1:4010", ["--at-least", "list_runs"], "'list_runs' is not MATCH=N"),
         ("http://127.0.0.1:4010", ["--at-least", "list_runs=0"], "is not MATCH=N"),
         ("http://127.0.0.1:4010", ["--at-least", "=1"], "is not MATCH=N"),
+        ("http://127.0.0.1:4010", ["--at-least", f"list_runs={'9' * 5_000}"], "is not MATCH=N"),
+        ("http://127.0.0.1:4010", ["--timeout", "nan"], "should be above 0, and 3,600 seconds at most, not nan"),
+        ("http://127.0.0.1:4010", ["--timeout", "0"], "should be above 0, and 3,600 seconds at most, not 0"),
     ],
 )
 def test_a_wrong_use_is_told(url: str, arguments: list[str], said: str):
@@ -313,12 +317,36 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         (b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.test\r\nContent-Length: 0\r\n\r\n", "no control API (302)"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"name": "other"}'[:-1], "has no control API (200)"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"name": "other"}', "is not a mock of this kind"),
-        (b"220 mail ESMTP\r\n", "is the mock running there?"),
+        (b"220 mail ESMTP\x1b[2J\r\n", "mail ESMTP\ufffd[2J; is the mock running there?"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"[" * 100_000, "has no control API (200)"),
     ],
 )
 def test_what_is_no_mock_is_told(answering: Callable[[bytes], str], answer: bytes, said: str):
     result = verify(answering(answer), "--no-warnings")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "pause_s", "said"),
+    [(b" " * 65_536, 0.0, "is not a mock of this kind"), (b" ", 0.05, "within 0.5 s: is it a mock?")],
+)
+def test_an_answer_without_an_end_is_given_up(part: bytes, pause_s: float, said: str):
+    is_over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not is_over.wait(pause_s):
+                connection.sendall(part)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        result = verify(f"http://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "0.5")
+        is_over.set()
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
 
