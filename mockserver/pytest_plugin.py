@@ -40,12 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def cyberdesk_mock_settings(pytestconfig: pytest.Config) -> Settings:
     """Settings of the mock; override it to change them. Its default takes them from the ini file."""
-    import yaml
-
     from mockserver.settings import Settings
+    from mockserver.yaml_file import parse_yaml
 
     try:
-        given = yaml.safe_load("\n".join(pytestconfig.getini(_INI))) or {}
+        given = parse_yaml("\n".join(pytestconfig.getini(_INI)), "its lines") or {}
         if not isinstance(given, dict):
             raise TypeError("write one setting a line, such as `progression: manual`")
         return Settings(**given)
@@ -76,10 +75,16 @@ def cyberdesk_mock(
     _cyberdesk_servers: Callable[[Settings], MockServer],
 ) -> Iterator[CyberdeskMock]:
     """A mock of the Cyberdesk API for this test alone: `url` and `token` are for its client, the rest controls it."""
+    from mockserver.settings import Settings
+
     node = request.node
+    given: object = cyberdesk_mock_settings  # by a fixture of the user, perhaps
     try:
+        if not isinstance(given, Settings):
+            what = f"the fixture cyberdesk_mock_settings returns a {type(given).__name__}"
+            raise TypeError(f"{what}: let it return Settings(...)")
         # The workers of pytest-xdist can share neither a port nor a state file.
-        settings = replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0})
+        settings = replace(given, **{**_marked(node), "port": 0})
         if settings.state is not None:
             raise ValueError("state: a test puts one into its mock with cyberdesk_mock.load_state(json.load(file))")
         server = _cyberdesk_servers(settings)

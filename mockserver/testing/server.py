@@ -29,6 +29,10 @@ class MockServer(CyberdeskMock):
 
     def __init__(self, settings: Settings | None = None, /, **fields: Any) -> None:
         """Raises StartError for an invalid value."""
+        if settings is not None and not isinstance(settings, Settings):
+            raise TypeError(
+                f"MockServer takes Settings(...) or settings by name, such as seed=7, not a {type(settings).__name__}"
+            )
         if settings is None:
             settings = Settings(**{"port": 0, **fields})
         elif fields:

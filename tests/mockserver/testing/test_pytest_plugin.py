@@ -327,6 +327,26 @@ def test_settings_that_mean_nothing_are_told(run, pytester):
     outcome.stdout.fnmatch_lines(["*one setting a line*"])
 
 
+def test_settings_that_are_no_yaml_are_told(run, pytester):
+    pytester.makeini("[pytest]\ncyberdesk_mock_settings = progression: manual: yes\n")
+    outcome = run("""
+    def test_it(cyberdesk_mock): pass
+    """)
+    outcome.stdout.fnmatch_lines(["cyberdesk_mock_settings in the ini file: its lines: not YAML at line 1: *"])
+    outcome.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_fixture_of_settings_that_returns_something_else_is_told(run):
+    outcome = run("""
+    @pytest.fixture(scope="session")
+    def cyberdesk_mock_settings():
+        return {"progression": "immediate"}
+
+    def test_it(cyberdesk_mock): pass
+    """)
+    outcome.stdout.fnmatch_lines(["The mock cannot start: *returns a dict: let it return Settings(...)"])
+
+
 # --- In anybody else's sessions
 
 

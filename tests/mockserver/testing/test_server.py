@@ -85,6 +85,9 @@ def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path):
     for wrong in ({"time_scale": 0}, {"progression": "imediate"}, {"rate_limit": "2/h"}):
         with pytest.raises(StartError, match=next(iter(wrong))):
             MockServer(**wrong)
+    for no_settings in (7, {"seed": 7}):
+        with pytest.raises(TypeError, match=r"takes Settings\(...\) or settings by name"):
+            MockServer(no_settings)  # type: ignore[arg-type]
     with pytest.raises(StartError, match="admin"):
         MockServer(admin=False).start()
     assert set(threading.enumerate()) <= before
