@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from urllib.parse import unquote_plus
@@ -114,8 +115,12 @@ class Admin:
 
 
 def _check_query_names(operation: Operation, query: str) -> None:
-    """Raises Unprocessable: a filter that is ignored would show, or delete, what was not asked for."""
-    for name in dict.fromkeys(unquote_plus(part.partition("=")[0]) for part in query.split("&")):
+    """Raises Unprocessable: a filter that is ignored would show, or delete, what was not asked for. Of a parameter that
+    is sent twice, the first value would be ignored.
+    """
+    for name, times in Counter(unquote_plus(part.partition("=")[0]) for part in query.split("&")).items():
+        if times > 1 and name in operation.query_names - operation.query_lists:
+            raise Unprocessable(f"{operation.operation_id} takes one {name!r}, and {times} were sent")
         if name and name not in operation.query_names:
             known = sorted(operation.query_names)
             what = f"{operation.operation_id} has no query parameter {name[:200]!r}"

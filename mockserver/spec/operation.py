@@ -117,6 +117,7 @@ class Operation:
         self.responses = responses
         self.success_status = min((status for status in responses if 200 <= status < 300), default=200)
         self.query_names = frozenset(parameter.name for parameter in parameters if parameter.place == "query")
+        self.query_lists = frozenset(each.name for each in parameters if each.place == "query" and each.many)
         newer = document.root.get("x-newer-properties", ())
         self.known_fields = frozenset(newer) | (body.fields if body is not None else frozenset())
         self._allow_constants = coercion == "lax"

@@ -124,6 +124,25 @@ def test_every_operation_refuses_a_query_parameter_that_it_does_not_have(method,
     assert " has no query parameter 'zzz': " in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/requests?status=500&status=503", "list_requests takes one 'status', and 2 were sent"),
+        ("/runs?limit=1&status=error&st%61tus=success&status=error", "list_runs takes one 'status', and 3 were sent"),
+    ],
+)
+def test_a_filter_that_is_sent_twice_is_refused(path, words):
+    answer = controlled_mock().control("GET", path)
+    assert (answer.status_code, answer.json()["detail"]) == (422, words)
+
+
+def test_a_list_of_values_is_sent_as_several():
+    mock = controlled_mock()
+    mock.create()
+    [run] = mock.control("GET", "/runs?fields=error&fields=started_at").json()["items"]
+    assert {"error", "started_at"} <= run.keys()
+
+
 def test_a_filter_that_an_operation_does_not_have_deletes_nothing():
     mock = _told()
     before = mock.requests()
