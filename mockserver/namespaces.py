@@ -254,6 +254,11 @@ class Namespaces:
         )
 
 
+def is_name(name: str) -> bool:
+    """Whether a URL can name the namespace; "" is the default one."""
+    return len(name) <= _MAX_NAME_LENGTH and "/" not in name
+
+
 def split_path(path: str) -> tuple[str, str]:
     """Return the name of the namespace of a path, and the path inside it. The default namespace has the name ""."""
     if path.startswith(PREFIX):

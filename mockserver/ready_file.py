@@ -17,9 +17,9 @@ class ReadyFile:
         self._path = path
         self._url = url
         self._waiting = path.with_name(f".{path.name}.{os.getpid()}")
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise StartError(f"--ready-file {path}: cannot be written: not a regular file")
         try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise StartError(f"--ready-file {path}: cannot be written: not a regular file")
             path.unlink(missing_ok=True)
             self._waiting.write_text(f"{url}\n", encoding="utf-8")
         except OSError as error:

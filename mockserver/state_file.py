@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.errors import HTTPError, StartError
-from mockserver.namespaces import Namespaces
+from mockserver.namespaces import Namespaces, is_name
 from mockserver.spec import render_json
 from mockserver.state import FORMAT, States
 from mockserver.state_codec import StateError
@@ -38,6 +38,10 @@ async def load_states(path: Path, states: States) -> bytes:
     if not isinstance(namespaces, dict):
         raise StartError(f"{path}: /namespaces: expected an object")
     for name, state in namespaces.items():
+        if not is_name(name):
+            # No request could reach it, not even one that removes it.
+            what = "cannot be the name of a namespace: 200 characters at most, and no / among them"
+            raise StartError(f"{path}: /namespaces: {name[:50]!r} {what}")
         try:
             await states.begin_with(name, state if isinstance(state, dict) else {})
         except StateError as error:

@@ -375,9 +375,10 @@ def test_a_ready_file_that_is_no_regular_file_is_refused_and_stays(tmp_path: Pat
 
 
 def test_a_ready_file_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):
-    said = refused("--port", "0", "--ready-file", str(tmp_path / "none" / "mock.url"))
-    assert "--ready-file" in said
-    assert "cannot be written: No such file or directory" in said
+    for name, why in (("none/mock.url", "No such file or directory"), ("a" * 300, "File name too long")):
+        said = refused("--port", "0", "--ready-file", str(tmp_path / name))
+        assert "--ready-file" in said
+        assert f"cannot be written: {why}" in said
 
 
 def test_open_opens_the_page_in_the_browser(tmp_path: Path):

@@ -142,6 +142,8 @@ def test_the_state_is_written_where_all_standard_streams_are_closed(tmp_path):
         ("{}", "/format: expected 1"),
         ('{"namespaces": []}', "/namespaces: expected an object"),
         ('{"namespaces": {"x": {"format": 2}}}', "/namespaces/x/format: expected 1"),
+        ('{"namespaces": {"a/b": {}}}', "/namespaces: 'a/b' cannot be the name of a namespace: 200 characters at most"),
+        (f'{{"namespaces": {{"{"x" * 201}": {{}}}}}}', "/namespaces: 'xxx"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told_in_one_line_and_left_alone(tmp_path, content, told):
