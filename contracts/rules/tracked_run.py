@@ -228,7 +228,11 @@ class TrackedRun:
         self.report_violation(Violation(self.known.rule, cause, "200 with the run", result.words), result)
 
     def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> None:
-        """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
+        """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for.
+
+        What only a list shows otherwise is not taken over: the next answer about the run itself would seem wrong.
+        """
+        wrong: set[str] = set()
         ends_twice = self.known.has_ended and view.get("status") in TERMINAL - {self.known.status}
         for violation in self.known.read_violations(view, is_partial=is_partial):
             is_of_status = violation.rule == "LIFECYCLE"
@@ -236,10 +240,13 @@ class TrackedRun:
             # Nothing else changes the run, so one answer with another value proves the violation. Only the status
             # changes by itself: there, two different final statuses are a proof.
             self.report_violation(violation, *before, result, is_proof=ends_twice or not is_of_status)
+            wrong.add(violation.field)
         self.context.count(self.known.rule, result)
         self.context.count("LIFECYCLE", result)
         if view.get("status") in STATUSES and not is_partial:
-            self.known, self.last_read = self.known.after_read(view), result
+            is_own = result.operation == "get_run"
+            shown = view if is_own else {name: value for name, value in view.items() if name not in wrong}
+            self.known, self.last_read = self.known.after_read(shown), result
 
     def read_unchanged(self, result: CallResult, rule: str, cause: str) -> None:
         """Read the run after a request that must not have changed it."""

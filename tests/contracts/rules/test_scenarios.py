@@ -124,6 +124,21 @@ def test_a_finding_names_the_word_that_a_search_misses(monkeypatch: pytest.Monke
     assert any(word.encode() in (exchange.request.body or b"") for exchange in before)
 
 
+class ListsHaveOnePool(Standin):
+    def show(self, run: Any, where: str, index: int = 0, of: int = 1) -> Any:
+        shown = super().show(run, where, index, of)
+        return shown | {"pool_ids": shown["pool_ids"] and shown["pool_ids"][:1]} if where == "list_runs" else shown
+
+
+def test_what_only_lists_show_wrongly_makes_no_finding_of_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    only("runs seen through every list and read", monkeypatch)
+
+    findings = result_of(ListsHaveOnePool).findings
+
+    assert {finding.exchanges[-1].request.path_without_query for finding in findings} == {"/v1/runs"}
+    assert {finding.exchanges[-1].request.method for finding in findings} == {"GET"}
+
+
 class OthersCreateAndDelete(Standin):
     """No fault: after each list, another client of the organisation deletes its oldest run and creates one."""
 
