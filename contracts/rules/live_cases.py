@@ -156,11 +156,11 @@ def _refused(check: CheckContext) -> Iterator[Writes]:
     wrong += [base | {"file_inputs": [{"filename": "a.txt"}]}, base | {"file_inputs": [{"content": "YQ=="}]}]
     wrong.append(base | {"pool_ids": ["«uuid»"] * 10 + ["x"]})
     yield Writes("bulk_create_runs", tuple(map(Body, wrong)))
+    single = {name: value for name, value in base.items() if name != "count"} | OWN_SESSION
+    right: dict[str, dict[str, Any]] = {"create_run": single, "retry_run": OWN_SESSION, "update_run": {}}
     for operation, bodies in _WRONG_TYPES.items():
-        single = {name: value for name, value in base.items() if name != "count"} | OWN_SESSION
         if check.offers(operation, "update_run"):
-            right = single if operation == "create_run" else {}
-            yield Writes(operation, tuple(Body(right | wrong_type) for wrong_type in bodies))
+            yield Writes(operation, tuple(Body(right[operation] | wrong_type) for wrong_type in bodies))
 
 
 _WRONG_TYPES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
@@ -239,7 +239,9 @@ def _updates(check: CheckContext) -> Iterator[RunCase]:
 
 
 def _retries(check: CheckContext) -> Iterator[RunCase]:
-    nulls = {name: None for name in write_bodies.RETRY_FEATURES if None in write_bodies.EMPTY.get(name, ())}
+    """Yield a retry with null in every nullable field that the base request does not set: it might replace that."""
+    free = [name for name in write_bodies.RETRY_FEATURES if name not in check.base_request]
+    nulls = {name: None for name in free if None in write_bodies.EMPTY.get(name, ())}
     yield retry_case(nulls, filled={"output_data": {"a": 1}, "error": ["it failed"]})
 
 
@@ -288,14 +290,14 @@ def _filters(check: CheckContext) -> Iterator[FilterCase]:
         [Filter("workflow_id"), Filter("machine_id"), Filter(start), Filter(end)],
         [Filter("status", text="cancelled")],
     ]
-    create: dict[str, Any] = {"count": 1}
+    create: dict[str, Any] = {}
     if may_vary(check, "input_values"):
         create["input_values"] = (check.base_request.get("input_values") or {}) | {
             "list": [{"at": "In«marker:43»side"}]
         }
         queries.append([Filter("search", text="n«marker:43»S")])
-    if _listed_counts(check, 1):
-        yield FilterCase([create], queries, changes=("cancel", "output_data", "error"))
+    for count in _listed_counts(check, 1):
+        yield FilterCase([create | {"count": count}], queries, changes=("cancel", "output_data", "error"))
 
 
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import contextlib
 import json
 import math
@@ -127,6 +128,19 @@ def test_each_shard_checks_again_what_it_created_first(number: int) -> None:
 def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
     assert len(list(LIVE_CASES[name](WORLDS["takes its own ids"]))) <= 60
     assert name in {scenario.name for scenario in SCENARIOS}
+
+
+def test_a_live_retry_names_nothing_that_the_base_request_sets() -> None:
+    """A null might replace it: the run would then work on any machine, or without its inputs."""
+    base = {"workflow_id": SOME[0], "count": 1, "machine_id": SOME[0], "input_values": {"name": "Ada"}}
+    context = check()
+    context.target = dataclasses.replace(context.target, profile="live", allow_writes=True, base_request=base)
+
+    (case,) = LIVE_CASES["retries"](context)
+
+    assert case.events[-1].kind == "retry"
+    assert case.events[-1].body
+    assert case.events[-1].body.keys().isdisjoint(base)
 
 
 @pytest.fixture(scope="module")
