@@ -28,6 +28,7 @@ MASK = "***"
 ALWAYS = ("id", "workflow_id", "machine_id", "status", "created_at")
 MAX_DEPTH = 150
 MAX_BODY_BYTES = 64 * 1024 * 1024
+SEARCHED_VALUES = 20_000  # whose texts are remembered
 TYPES = {"txt": "text/plain", "pdf": "application/pdf", "csv": "text/csv", "json": "application/json"}
 
 
@@ -96,6 +97,7 @@ class Standin:
             token: Organisation(f"org_{number}") for number, token in enumerate(settings.tokens, start=1)
         }
         self.signed: dict[str, tuple[float, Attachment]] = {}
+        self.leaves_of: dict[int, tuple[Any, list[str]]] = {}
 
     def behind_door(self, ids: dict[str, str]) -> Answer:
         return Answer(200, {"status": "ok"})
@@ -498,12 +500,24 @@ class Standin:
 
     def texts(self, run: Run, *, deep: bool) -> Iterator[str]:
         yield run.id
-        yield from self.leaves(run.input_values)
-        yield from self.leaves(run.output_data)
-        yield from self.leaves(run.error)
+        yield from self.leaves_once(run.input_values)
+        yield from self.leaves_once(run.output_data)
+        yield from self.leaves_once(run.error)
         yield run.session_alias or ""
         if deep:
-            yield from self.leaves(run.run_message_history)
+            yield from self.leaves_once(run.run_message_history)
+
+    def leaves_once(self, value: Any) -> list[str]:
+        """The leaves of a value, which every search asks for again. A value is replaced, never changed in place;
+        the entry keeps the value alive, so that its id() stays its own."""
+        if value is None:
+            return []
+        known = self.leaves_of.get(id(value))
+        if known is None:
+            if len(self.leaves_of) >= SEARCHED_VALUES:
+                self.leaves_of.clear()
+            known = self.leaves_of[id(value)] = value, list(self.leaves(value))
+        return known[1]
 
     def leaves(self, value: Any) -> Iterator[str]:
         if isinstance(value, dict):
