@@ -20,8 +20,10 @@ from contracts.guard.content_coding import inflated
 
 UNBOUNDED: Final = 10**18
 """The upper limit of a cost: more than any budget allows."""
-UNREADABLE: Final = 1000
-"""The cost of a create whose body the guard cannot decode (an unknown content encoding): a bulk of the maximum size."""
+LARGEST_BULK: Final = 1000
+"""The runs of a bulk create of the maximum size: also the cost of a create whose body the guard cannot decode (an
+unknown content encoding).
+"""
 
 _OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _METHOD_PARAMETER = re.compile(r"(?i)(?:^|&)_method=")
@@ -269,7 +271,7 @@ def readable_body(request: Request) -> LenientBody:
 def worst_case_runs(body: LenientBody) -> int:
     """Return the maximum number of runs that a broken server could create from this body."""
     if body.unreadable:
-        return UNREADABLE
+        return LARGEST_BULK
     if body.text is not None:
         return max((_max_number_in_text(number) for number in _COUNT_IN_TEXT.findall(body.text)), default=1)
     return max(1, sum(_max_runs_of_object(pairs) for pairs in body.objects))

@@ -20,6 +20,7 @@ from contracts.guard.admitted_request import AdmittedRequest, RequestKind
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import CLEANUP_REQUESTS, CLEANUP_REQUESTS_PER_RUN, BudgetAccount, Charge
 from contracts.guard.concurrency import GroupStart, InFlight, all_at_once
+from contracts.guard.count_limit import CountLimit
 from contracts.guard.effect import Effect, describe, effect_of
 from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
@@ -75,6 +76,8 @@ class Guard:
             self._started + target.max_time_s, self._clock, lambda: self.grace_s(len(self.ownership.runs))
         )
         self.log: Final = ExchangeLog(bounds)
+        self._count_limit = CountLimit() if target.profile == "full" else None
+        """On a live target, each request is charged with all the runs that it asks for."""
         self._creates_in_flight = InFlight()
         self._detector: UnreportedRunDetector | None = None
         """On a live target, looks for runs that no answer reported."""
@@ -306,10 +309,9 @@ class Guard:
         return kind, charge
 
     def _charge(self, masked: Request, effect: Effect, *, list_requests: int = 0) -> Charge:
+        runs = effect.runs if self._count_limit is None else self._count_limit.max_runs(effect)
         try:
-            return self._account.charge(
-                effect.runs, creates=effect.creates, what=describe(masked), requests=1 + list_requests
-            )
+            return self._account.charge(runs, creates=effect.creates, what=describe(masked), requests=1 + list_requests)
         except OutOfBudget as error:
             self.log.add_skipped(str(error))
             raise
@@ -340,6 +342,8 @@ class Guard:
             with self._creates_in_flight if admitted.effect.creates else contextlib.nullcontext():
                 exchange = self._exchange(admitted, start)
             admitted.exchange, admitted.answered_at = exchange, self._clock.now()
+            if self._count_limit is not None:
+                self._count_limit.note(admitted)
             self._note_for_detector(admitted)
             return exchange
         except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing

@@ -188,11 +188,8 @@ def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refu
 
 
 @pytest.mark.matrix
-def test_a_count_that_wraps_is_found_where_the_budget_bears_it() -> None:
-    with (
-        serving("count_wraps_at_32_bits") as url,
-        guarded(url, max_time_s=60, budget=Budget(max_runs=10**20)) as guard,
-    ):
+def test_a_count_that_wraps_is_found_within_the_default_budget() -> None:
+    with serving("count_wraps_at_32_bits") as url, guarded(url, max_time_s=60) as guard:
         finding = first_finding(guard, {"REQ-COUNT"})
 
     assert finding is not None

@@ -331,3 +331,72 @@ def test_a_server_that_has_created_too_many_runs_is_charged_for_that_from_then_o
     with pytest.raises(OutOfBudget, match="could cost 4 runs, 2 of 10 are left"):
         guard.send(bulk(1))
     assert len(server.runs) == 8
+
+
+def test_a_huge_count_costs_a_largest_bulk_once_the_target_has_refused_smaller_ones(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    guard = open_guard(budget=Budget(max_runs=5000))
+    for count in (1001, 1002):
+        assert guard.send(bulk(count)).answer.status == 422
+        with pytest.raises(OutOfBudget):
+            guard.send(bulk(2**32 + 1))
+    guard.send(bulk(1003))
+
+    assert guard.send(bulk(2**32 + 1)).answer.status == 422
+    assert not guard.spent.runs_created
+    assert not guard.can_afford(runs=5001)
+    assert guard.can_afford(runs=5000)
+
+
+def test_a_refusal_for_another_reason_does_not_prove_that_the_count_is_limited(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    server.meddle = lambda received: Reply(401 if received.json()["count"] < 1010 else 422, {"detail": []})
+    guard = open_guard(budget=Budget(max_runs=5000))
+    for count in range(1001, 1010):
+        guard.send(bulk(count))
+    for count in range(1010, 1020):
+        guard.send(bulk(count, machine_id="no id"))
+
+    with pytest.raises(OutOfBudget):
+        guard.send(bulk(2**32 + 1))
+
+
+def test_a_huge_count_that_is_read_as_a_small_one_is_charged_with_what_it_made(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    def meddle(received: Received) -> Reply | None:
+        count = received.json()["count"] % 2**32
+        if count > 1000:
+            return Reply(422, {"detail": []})
+        return Reply(201, {"created_runs": [server.runs[server.add_run()] for _ in range(count)], "failed_count": 0})
+
+    server.meddle = meddle
+    guard = open_guard(budget=Budget(max_runs=5000))
+    for count in (1001, 1002, 1003, 2**32 + 1, 2**32 + 1):
+        guard.send(bulk(count))
+
+    assert len(guard.ownership.runs) == 2
+
+
+def test_a_target_that_was_seen_to_make_more_than_a_largest_bulk_gets_no_huge_count(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    guard = open_guard(budget=Budget(max_runs=5000))
+    for count in (1001, 1002, 1003):
+        guard.send(bulk(count))
+    broken_bulk(server)
+    guard.send(bulk(1004))
+
+    with pytest.raises(OutOfBudget):
+        guard.send(bulk(2**32 + 1))
+
+
+def test_on_a_live_target_a_huge_count_costs_what_it_asks_for(open_guard: OpenGuard) -> None:
+    guard = open_guard(profile="live", budget=Budget(max_runs=5000), clean_up=True)
+    for count in (1001, 1002, 1003):
+        assert guard.send(bulk(count)).answer.status == 422
+
+    with pytest.raises(OutOfBudget, match="could cost 4,294,967,297 runs"):
+        guard.send(bulk(2**32 + 1))

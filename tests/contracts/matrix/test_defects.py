@@ -13,7 +13,7 @@ import pytest
 
 from tests.contracts.checks import first_finding, guarded
 from tests.contracts.matrix.conftest import FULL
-from tests.contracts.matrix.misses import KNOWN_MISSES, NEEDS_A_WHOLE_CHECK, NEEDS_LONG_RUNS, NOT_IN_A_REPLAY
+from tests.contracts.matrix.misses import NEEDS_A_WHOLE_CHECK, NEEDS_LONG_RUNS, NOT_IN_A_REPLAY
 from tests.contracts.matrix.replay import answers
 from tests.contracts.plain_texts import unclear
 from tests.standin.behaviour import Settings
@@ -28,13 +28,7 @@ def taken():
     return [name for names in by_rule.values() for name in (names if FULL else names[: -(-len(names) // 4)])]
 
 
-def marked(name):
-    if name in KNOWN_MISSES:
-        return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=KNOWN_MISSES[name]))
-    return name
-
-
-@pytest.mark.parametrize("defect", [marked(one) for one in taken()])
+@pytest.mark.parametrize("defect", taken())
 def test_planted_defect_is_found_under_its_rule_and_shows_when_sent_alone(defect):
     settings = Settings(running_s=30) if defect in NEEDS_LONG_RUNS else None
     with serving(defect, settings=settings) as url, guarded(url, max_time_s=240) as guard:
