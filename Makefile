@@ -30,7 +30,7 @@ matrix: $(VENV)/dev.stamp
 
 # every planted defect and every variation by itself, where make matrix takes some: hours
 full-matrix: $(VENV)/dev.stamp
-	STANDIN_MATRIX=full $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contracts/matrix $(ARGS)
+	STANDIN_MATRIX=full $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contracts/matrix tests/contracts/rules/test_scenarios.py $(ARGS)
 
 # machine-made mutants of the stand-in: which of them a check finds
 mutants: $(VENV)/dev.stamp

@@ -1,9 +1,6 @@
-import os
 from pathlib import Path
 
 import pytest
-
-FULL = os.environ.get("STANDIN_MATRIX") == "full"
 
 
 @pytest.fixture

@@ -2,30 +2,24 @@
 
 They do where a new stand-in with the defect answers them otherwise than a healthy one. A check here judges only the
 rules that the defect breaks and stops at its first finding that the engine has sent again (`Finding.stable`). Of each
-rule a quarter of the defects is taken, chosen by their names and not by their order. STANDIN_MATRIX=full takes all, as
-`make full-matrix` does.
+rule an eighth of the defects is taken. STANDIN_MATRIX=full takes all, as `make full-matrix` does.
 """
-
-import hashlib
-from collections import defaultdict
 
 import pytest
 
 from tests.contracts.checks import first_finding, guarded
-from tests.contracts.matrix.conftest import FULL
 from tests.contracts.matrix.misses import NEEDS_A_WHOLE_CHECK, NEEDS_LONG_RUNS, NOT_IN_A_REPLAY
 from tests.contracts.matrix.replay import answers
 from tests.contracts.plain_texts import unclear
+from tests.contracts.sampling import FULL, by_hash
 from tests.standin.behaviour import Settings
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 
 def taken():
-    by_rule = defaultdict(list)
-    for name in sorted(DEFECTS, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        by_rule[DEFECTS[name].rule].append(name)
-    return [name for names in by_rule.values() for name in (names if FULL else names[: -(-len(names) // 4)])]
+    by_rule = by_hash(DEFECTS, name=str, group=lambda name: DEFECTS[name].rule)
+    return [name for names in by_rule for name in (names if FULL else names[: -(-len(names) // 8)])]
 
 
 @pytest.mark.parametrize("defect", taken())

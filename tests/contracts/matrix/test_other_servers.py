@@ -3,8 +3,8 @@
 import pytest
 
 from tests.contracts.checks import checked
-from tests.contracts.matrix.conftest import FULL
 from tests.contracts.matrix.test_variations import SEEDS, shown
+from tests.contracts.sampling import FULL
 from tests.processes import serving
 
 

@@ -11,7 +11,7 @@ import pytest
 from contracts.core.exchange import Exchange
 from contracts.rules import REGISTRY
 from tests.contracts.checks import checked
-from tests.contracts.matrix.conftest import FULL
+from tests.contracts.sampling import FULL
 from tests.standin.serving import serving
 from tests.standin.variations import VARIATIONS
 

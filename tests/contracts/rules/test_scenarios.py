@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +21,7 @@ from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.plain_texts import unclear
 from tests.contracts.rules.faults import changes, lifecycles, reads_and_lists, requests, rewrites, stores
 from tests.contracts.rules.faults.table import ALL_RUNS, FAULTS, KEPT, KEYS, LATE, SLOW, VALUES, WINDOWS
+from tests.contracts.sampling import FULL, by_hash
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
 from tests.standin.models import RunCreate
@@ -28,6 +30,16 @@ from tests.standin.store import Lifecycle
 
 ONE_OF_EACH = {fault[1]: fault for fault in FAULTS}
 """Scenario → its last fault in the table, which `make test` plants; the first ones tend to take longer to find."""
+SOME_OF_EACH = 10
+"""How many more faults of a scenario `make matrix` plants; `make full-matrix` plants all."""
+
+
+def planted() -> Iterator[Any]:
+    for faults in by_hash(FAULTS, name=lambda fault: fault[0].__name__, group=lambda fault: fault[1]):
+        quick = ONE_OF_EACH[faults[0][1]]
+        for fault in faults if FULL else dict.fromkeys((quick, *faults[:SOME_OF_EACH])):
+            marks = [pytest.mark.matrix] if fault[1] in SLOW or fault is not quick else []
+            yield pytest.param(*fault, id=fault[0].__name__, marks=marks)
 
 
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,17 +58,7 @@ def found_by_a_check(kind: type) -> Finding | None:
         return first_finding(guard)
 
 
-@pytest.mark.parametrize(
-    ("kind", "scenario", "rule"),
-    [
-        pytest.param(
-            *fault,
-            id=fault[0].__name__,
-            marks=[pytest.mark.matrix] if fault[1] in SLOW or ONE_OF_EACH[fault[1]] is not fault else [],
-        )
-        for fault in FAULTS
-    ],
-)
+@pytest.mark.parametrize(("kind", "scenario", "rule"), planted())
 def test_the_scenario_finds_the_fault(
     kind: type, scenario: str | tuple[str, ...], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
