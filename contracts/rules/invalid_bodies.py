@@ -38,19 +38,23 @@ class _Combination:
     invalid_paths: frozenset[Path]
     parts: list[Body]
 
+    def as_body(self) -> Body:
+        return Body(self.body, parts=tuple(self.parts)) if len(self.parts) > 1 else self.parts[0]
+
 
 def combined(
     operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = 1
 ) -> Iterator[Body]:
     """Yield those of the bodies, which are variants of `base`, that are invalid.
 
-    Combinations of variants that are invalid at different places come first. Then come the variants that are sent
-    alone: the first `alone` ones for each place, to show that this part alone is refused, and those that cannot be
-    combined. In a list, all indexes but 0 are one place.
+    Combinations of variants that are invalid at different places come in turn with the first `alone` variants for each
+    place, which are sent alone to show that this part alone is refused. Then come the variants that cannot be combined.
+    In a list, all indexes but 0 are one place.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []
-    single: list[Body] = []
+    first: list[Body] = []
+    others: list[Body] = []
     seen: set[str] = set()
     for body in bodies:
         parsed = read_filled(operation, body)
@@ -60,13 +64,12 @@ def combined(
         invalid_paths = frozenset(invalid.path for invalid in parsed.invalid_parts)
         places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in invalid_paths}
         at_place.update(places)
-        is_first = any(at_place[place] <= alone for place in places)
-        if is_first or not _add(combinations, operation, base, body, invalid_paths):
-            single.append(Body(body))
-    for combination in combinations:
-        parts = tuple(combination.parts)
-        yield Body(combination.body, parts=parts) if len(parts) > 1 else parts[0]
-    yield from single
+        if any(at_place[place] <= alone for place in places):
+            first.append(Body(body))
+        elif not _add(combinations, operation, base, body, invalid_paths):
+            others.append(Body(body))
+    yield from in_turn((map(_Combination.as_body, combinations), iter(first)))
+    yield from others
 
 
 def _add(

@@ -165,3 +165,11 @@ def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pyte
     first = writes.read_filled(OPERATION, both).invalid_parts[0].path[0]
     assert sent == [both, *(part.json for part in parts if part.json[first] == BASE[first])]
     assert len(sent) == 3
+
+
+def test_the_plainest_wrong_value_of_each_place_is_sent_alone_early() -> None:
+    bodies = list(combined(OPERATION, BASE, [*COUNTS, *WORKFLOWS]))
+
+    first = [body.json for body in bodies if not body.parts][:2]
+    assert first == [COUNTS[0], WORKFLOWS[0]]
+    assert [body.json for body in bodies[:4] if not body.parts] == first
