@@ -58,7 +58,7 @@ def found_by_a_check(kind: type) -> Finding | None:
         return first_finding(guard)
 
 
-@pytest.mark.parametrize(("kind", "scenario", "rule"), planted())
+@pytest.mark.parametrize(("kind", "scenario", "rule"), list(planted()))
 def test_the_scenario_finds_the_fault(
     kind: type, scenario: str | tuple[str, ...], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

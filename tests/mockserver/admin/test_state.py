@@ -490,8 +490,7 @@ def test_a_request_that_is_being_handled_is_not_in_the_state():
     async def written_meanwhile() -> Any:
         write = mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS}, key="k", prefer="delay=5")
         slow = asyncio.ensure_future(write)
-        for _ in range(200):
-            await asyncio.sleep(0)
+        await mock.until_delayed(slow)
         assert mock.app.namespaces.default.spaces
         state = (await mock.controlled("GET", "/state")).json()
         await mock.controlled("POST", "/clock", {"advance": "10s"})
