@@ -255,7 +255,9 @@ _UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "create_workflow": (
         {"name": _TEXT, "main_prompt": _LONG_TEXT},
         {
-            "input_schema": '{"type": "object", "properties": {"é": {"type": "integer", "maximum": 1.5}}}',
+            "input_schema": json.dumps(
+                {"properties": {"é": {"maximum": 1.5, "description": _TEXT}}}, ensure_ascii=False
+            ),
             "output_schema": '{"type": "object", "required": ["z", "a"]}',
         },
         {"name": "", "input_schema": "{}", "output_schema": "{}"},

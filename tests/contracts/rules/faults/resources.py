@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import re
 import time
 from dataclasses import replace
 
@@ -335,6 +336,12 @@ class SchemasChangePlaces(Standin):
     def create_workflow(self, call, body):
         swapped = {"input_schema": body.output_schema, "output_schema": body.input_schema}
         return super().create_workflow(call, body.model_copy(update=swapped))
+
+
+class SchemasLoseRepeatedSpaces(Standin):
+    def create_workflow(self, call, body):
+        schema = body.input_schema and re.sub(" +", " ", body.input_schema)
+        return super().create_workflow(call, body.model_copy(update={"input_schema": schema}))
 
 
 class PathsAreTrimmed(Standin):

@@ -99,6 +99,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.NulInParametersFails, CREATED, "NO-5XX"),
     (resources.PromptsAreTrimmed, CREATED, "READ-BACK"),
     (resources.SchemasChangePlaces, CREATED, "READ-BACK"),
+    (resources.SchemasLoseRepeatedSpaces, CREATED, "READ-BACK"),
     (resources.NamesInAnyCapitals, "filters of other lists", "LIST-FILTER"),
     (resources.SearchesHaveNoIds, "filters of other lists", "LIST-FILTER"),
     (pools.PoolShowsNewMachinesOnly, CREATED, "READ-BACK"),
