@@ -223,6 +223,7 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     def steps_of(*features: Sequence[str]) -> list[dict[str, Any]]:
         return [_step(index, *some, workflow=index % workflows) for index, some in enumerate(features)]
 
+    yield _full_case(steps_of(names, ("inputs",), names))
     for number, size in enumerate(reversed(limits.above(1, 101))):  # the longest chain has every field
         yield ChainCase({"steps": steps_of(*[() if number % 2 else names] * size)}, reads_all=size <= 11)
     yield ChainCase({"steps": steps_of(names)})
@@ -251,9 +252,18 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     yield ChainCase({"steps": steps, "shared_inputs": dict.fromkeys(empty, "shared")}, reads_all=True)
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
         yield ChainCase({"steps": [alike] * 3}, times=2, reads_all=True)
-    files = [file(), file("b.bin", bytes(range(256)))]
-    steps = steps_of(*[("inputs",)] * 3)
-    yield ChainCase({"steps": steps, "shared_file_inputs": files}, reads_all=True, deletes_first=True)
+
+
+def _full_case(steps: Sequence[dict[str, Any]]) -> ChainCase:
+    """Return a chain with all that the steps share, where each step has its own value for one of the shared inputs."""
+    own, shared = {"language": "own"}, write_bodies.CHAIN_FEATURES
+    body: dict[str, Any] = {
+        "steps": [step | {"inputs": step["inputs"] | own} for step in steps],
+        "shared_inputs": shared["shared_inputs"][0],
+        "shared_sensitive_inputs": shared["shared_sensitive_inputs"][0],
+        "shared_file_inputs": [file(), file("b.bin", bytes(range(256)))],
+    }
+    return ChainCase(body, reads_all=True, deletes_first=True)
 
 
 def empty_cases(check: CheckContext) -> Iterator[ChainCase]:

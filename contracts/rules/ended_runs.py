@@ -28,6 +28,7 @@ def judge_ended(polled: PolledRuns) -> None:
     _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
     _judge_access_to_output(polled)
     _judge_download_of_output(polled)
+    _cancel_ended(polled)
 
 
 def look_for_secrets(polled: PolledRuns) -> None:
@@ -102,6 +103,14 @@ def _judge_download_of_output(polled: PolledRuns) -> None:
         cause, expected = "an output file of another size", f"{size} bytes, which is the size_bytes of the attachment"
         got = counted(len(content.answer.body), "byte")
         context.require(is_right, "ATTACHMENTS", cause, expected, shown, content, got=got)
+
+
+def _cancel_ended(polled: PolledRuns) -> None:
+    """Cancel a run that has ended by itself. It must keep its status, whether the request is refused or not."""
+    run = next((run for run in polled.runs if run.known.status != "cancelled"), None)
+    if run is not None and polled.context.check.offers("update_run"):
+        run.update({"status": "cancelled"})
+        run.read()
 
 
 def _require_input_file(run: TrackedRun, rule: str, cause: str, *more: CallResult) -> None:
