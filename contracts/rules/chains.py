@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.counting import counted
 from contracts.core.findings import Rule
@@ -254,29 +254,29 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
         yield ChainCase({"steps": [alike] * 3}, times=2, reads_all=True)
 
 
+_SHARED: Final[dict[str, Any]] = {
+    name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")
+}
+
+
 def _full_case(steps: Sequence[dict[str, Any]]) -> ChainCase:
-    """Return a chain with all that the steps share, where each step has its own value for one of the shared inputs."""
-    own, shared = {"language": "own"}, write_bodies.CHAIN_FEATURES
-    body: dict[str, Any] = {
-        "steps": [step | {"inputs": step["inputs"] | own} for step in steps],
-        "shared_inputs": shared["shared_inputs"][0],
-        "shared_sensitive_inputs": shared["shared_sensitive_inputs"][0],
-        "shared_file_inputs": [file(), file("b.bin", bytes(range(256)))],
-    }
-    return ChainCase(body, reads_all=True, deletes_first=True)
+    """Return a chain with every shared field, in which each step has its own value for one of the shared inputs."""
+    own = dict.fromkeys(list(_SHARED["shared_inputs"])[:1], "own")
+    steps = [step | {"inputs": step["inputs"] | own} for step in steps]
+    files = [file(), file("b.bin", bytes(range(256)))]
+    return ChainCase({"steps": steps, **_SHARED, "shared_file_inputs": files}, reads_all=True, deletes_first=True)
 
 
 def empty_cases(check: CheckContext) -> Iterator[ChainCase]:
     """Yield chains in which a step has an empty field, with and without shared fields, or a shared field is empty."""
-    shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
     full = _step(0, *write_bodies.STEP_FEATURES)
     for name in write_bodies.STEP_FEATURES:
         for empty in write_bodies.EMPTY[name]:
-            yield ChainCase({"steps": [full | {name: empty}, full], **shared}, reads_all=True)
+            yield ChainCase({"steps": [full | {name: empty}, full], **_SHARED}, reads_all=True)
             yield ChainCase({"steps": [full, full | {name: empty}]}, reads_all=True)
-    for name in shared:
+    for name in _SHARED:
         for empty in write_bodies.EMPTY[name]:
-            yield ChainCase({"steps": [full, _step(0)], **shared, name: empty}, reads_all=True)
+            yield ChainCase({"steps": [full, _step(0)], **_SHARED, name: empty}, reads_all=True)
             yield ChainCase({"steps": [_step(0), _step(0)], name: empty})
 
 

@@ -106,7 +106,7 @@ def _judge_download_of_output(polled: PolledRuns) -> None:
 
 
 def _cancel_ended(polled: PolledRuns) -> None:
-    """Cancel a run that has ended by itself. It must keep its status, whether the request is refused or not."""
+    """Cancel a run that has ended by itself. Its status must not change, even if the request is accepted."""
     run = next((run for run in polled.runs if run.known.status != "cancelled"), None)
     if run is not None and polled.context.check.offers("update_run"):
         run.update({"status": "cancelled"})

@@ -246,6 +246,10 @@ def _require_in_pools(
 _SIGNS: Final = """é & <b> "x" 'y' \\ %41 {z}"""
 _TEXT: Final = f"  {value_packs.TEXT_OF_EVERY_CLASS} "
 _LONG_TEXT: Final = (_TEXT + "x" * MAX_TEXT)[:MAX_TEXT]
+_UNUSUAL_SCHEMA: Final = {
+    "type": "object",
+    "properties": {"é": {"type": "integer", "maximum": 1.5, "description": _TEXT}},
+}
 _UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "create_pool": (
         {"name": _TEXT, "description": _LONG_TEXT, "pool_parameters": value_packs.EVERY_CLASS},
@@ -255,9 +259,7 @@ _UNUSUAL: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "create_workflow": (
         {"name": _TEXT, "main_prompt": _LONG_TEXT},
         {
-            "input_schema": json.dumps(
-                {"properties": {"é": {"maximum": 1.5, "description": _TEXT}}}, ensure_ascii=False
-            ),
+            "input_schema": json.dumps(_UNUSUAL_SCHEMA, ensure_ascii=False),
             "output_schema": '{"type": "object", "required": ["z", "a"]}',
         },
         {"name": "", "input_schema": "{}", "output_schema": "{}"},

@@ -398,6 +398,12 @@ class CancelOfAWaitingRunFreesTheMachine(WorksLong):
             self.lifecycle.next_of(org, session, self.now(org))
 
 
+class EndedRunsCanBeCancelled(Standin):
+    def check_edge(self, org, run, status):
+        if status != Status.CANCELLED or run.status not in TERMINAL:
+            super().check_edge(org, run, status)
+
+
 class FailedRunsLoseTheirAlias(Standin):
     class Lifecycle(Lifecycle):
         def finish(self, org, run, when):

@@ -42,6 +42,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (regressions.FilesOfConflictsStay, "idempotency keys with another body", "IDEM-CONFLICT"),
     (pools.PoolsOfTheFirst512Runs, "attachments", "BULK-ECHO"),
     (pools.NullPoolsOfARetryClear, "retries", "RETRY-RULES"),
+    (lifecycles.EndedRunsCanBeCancelled, "lifecycles of runs", "LIFECYCLE"),
     (lifecycles.FailedRunsLoseTheirAlias, "lifecycles of runs", "READ-BACK"),
     (searches.SkipIsDoubledByMachineAndStatus, "lists with filters", "LIST-PAGE"),
     (searches.RefusedCreatesCount, (LATE, TOTALS), "LIST-FILTER"),
