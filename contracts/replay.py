@@ -74,17 +74,20 @@ def replay(
 
 
 def _names_existing_resource(finding: Finding) -> bool:
-    """Return whether the last request names an id that only a read had shown before, a list for example."""
+    """Return whether the last request names an id that only a read had shown before, a list for example.
+
+    An attachment does not exist before its run: it counts as created if a read of a created run shows it.
+    """
     if not finding.exchanges:
         return False
     *before, last = finding.exchanges
     reads = [each for each in before if each.request.is_read]
-    writes = [each for each in before if not each.request.is_read]
-    return any(
-        any(resource_id in read.answer.body for read in reads)
-        and not any(resource_id in write.answer.body + (write.request.body or b"") for write in writes)
-        for resource_id in ids_in(last.request.path.encode())
-    )
+    writes = b" ".join(each.answer.body + (each.request.body or b"") for each in before if not each.request.is_read)
+    shown = b" ".join(read.answer.body for read in reads)
+    if "/run-attachments/" in last.request.path:
+        of_created = (read for read in reads if any(one in writes for one in ids_in(read.request.path.encode())))
+        writes += b" ".join(read.answer.body for read in of_created)
+    return any(one in shown and one not in writes for one in ids_in(last.request.path.encode()))
 
 
 def _attempts(finding: Finding) -> Iterator[tuple[ScenarioCase, ...]]:

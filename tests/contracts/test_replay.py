@@ -153,6 +153,18 @@ def test_a_fault_that_was_found_on_an_existing_run_is_not_called_gone(healthy):
     assert not shows(healthy, dataclasses.replace(finding, exchanges=(read,)))
 
 
+def test_an_attachment_that_only_a_read_of_a_created_run_shows_is_not_an_existing_one(healthy):
+    run, attachment = "22222222-2222-4333-8444-555555555555", "33333333-2222-4333-8444-555555555555"
+    created = Exchange(Request("POST", "/v1/runs", (), b"{}"), Answer(201, (), json.dumps({"id": run}).encode()))
+    shown = Answer(200, (), json.dumps({"id": run, "input_attachment_ids": [attachment]}).encode())
+    read, listed = (Exchange(Request("GET", path), shown) for path in (f"/v1/runs/{run}", "/v1/runs"))
+    download = Exchange(Request("GET", f"/v1/run-attachments/{attachment}/download"), Answer(200, (), b"a"))
+    finding = finding_by(SINGLE_REQUEST.name, case_to_json(BULK), exchanges=(created, read, download))
+    assert not shows(healthy, finding)
+    existing = dataclasses.replace(finding, exchanges=(created, listed, download))
+    assert "a resource that the check had not created" in refusal(healthy, existing)
+
+
 def test_a_finding_that_cannot_be_judged_is_not_called_gone(healthy):
     """The case asks for a list only, which says nothing about BULK-ECHO."""
     case = json.dumps(
