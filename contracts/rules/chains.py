@@ -190,7 +190,7 @@ class _Chain:
         for attachment in attachments if context.check.offers("download_run_attachment") else ():
             content = context.call_valid("download_run_attachment", attachment, after=[self.result])
             raw, expected = content.answer.body, "the bytes of a shared file"
-            got = f"{counted(len(raw), 'byte')} that are in none of the files"
+            got = f"other content ({counted(len(raw), 'byte')})"
             if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, self.result, content, got=got):
                 return
             left.remove(raw)

@@ -446,14 +446,11 @@ def _require_shown(
 
 
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
-    for name, group in _GROUPS.items():
-        if not check.offers(*group.needs):
-            continue
-        if group.runs(1) < LARGE_CREATE:
-            yield ConcurrentCase(name)
-            yield ConcurrentCase(name, width=8)
-        else:
-            yield ConcurrentCase(name, rounds=1, width=8)
+    offered = [name for name, group in _GROUPS.items() if check.offers(*group.needs)]
+    large = {name for name in offered if _GROUPS[name].runs(1) >= LARGE_CREATE}
+    # Every group once before the wider rounds, so that the first finding of the last group comes early.
+    yield from (ConcurrentCase(name, rounds=1, width=8) if name in large else ConcurrentCase(name) for name in offered)
+    yield from (ConcurrentCase(name, width=8) for name in offered if name not in large)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -187,7 +187,7 @@ def run_given_away(context: CaseContext, case: GivenAwayCase) -> None:
         ]
         if context.check.offers("get_run_attachment"):
             left = context.call("get_run_attachment", attachment, token=SECOND_TOKEN)
-            cause, expected = "another organisation removes attachments", "the attachment, which the run only named"
+            cause, expected = "another organisation removes attachments", "the attachment of the first organisation"
             context.require(left.status != 404, "AUTH-TENANT", cause, expected, named, *clearing, left)
 
 
