@@ -78,14 +78,19 @@ def _create_and_judge(context: CaseContext, case: ChainCase, body: dict[str, Any
     for index, read in reads:
         chain.judge_step(index, read)
     chain.judge_together([read for _, read in reads], began, ended)
-    if body.get("shared_file_inputs"):
+    has_files = bool(body.get("shared_file_inputs"))
+    downloads: list[CallResult] = []
+    if has_files:
         for index, read in (*reads[:2], *reads[2:][-1:]):
-            chain.judge_files(index, read)
+            downloads = chain.judge_files(index, read)
     if context.check.offers("list_runs"):
         chain.judge_list([read for _, read in reads])
-    if case.deletes_first and context.check.offers("delete_run") and context.call("delete_run", ids[0]).accepted:
-        chain.judge_files(*reads[-1])
-        chain.judge_step(1, context.call_valid("get_run", ids[1], after=[result]))
+    if case.deletes_first and context.check.offers("delete_run"):
+        deleted = context.call("delete_run", ids[0])
+        if deleted.accepted:
+            if has_files:
+                chain.judge_files(*reads[-1], *downloads, deleted)
+            chain.judge_step(1, context.call_valid("get_run", ids[1], after=[result, deleted]), deleted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +126,14 @@ class _Chain:
         got = f"session_id {session} of an earlier answer"
         self._require(not known_session, "a session of an earlier call", "a new session", got=got)
 
-    def judge_step(self, index: int, read: CallResult) -> None:
-        """Judge the run of a step by the step and by what all steps share."""
+    def judge_step(self, index: int, read: CallResult, *earlier: CallResult) -> None:
+        """Judge the run of a step by the step and by what all steps share. `earlier` may have changed the run."""
         run, step = read.body, self.body["steps"][index]
 
         def fail(cause: str, expected: str, got: str, field: str = "") -> None:
             at = f" in the run of step {index + 1} of {len(self.body['steps'])}"
             violation = Violation("CHAIN-RULES", cause, expected, got + at, field=field)
-            self.context.report_violation(violation, self.result, read)
+            self.context.report_violation(violation, self.result, *earlier, read)
 
         if not is_run(run):
             return
@@ -177,23 +182,29 @@ class _Chain:
         is_own, expected = len(set(attachments)) == len(attachments), "attachments of its own for each run"
         self._require(is_own, "steps share attachments", expected, *reads[:2], got="one attachment on two runs")
 
-    def judge_files(self, index: int, read: CallResult) -> None:
-        """Judge that the run of a step has each of the shared files."""
+    def judge_files(self, index: int, read: CallResult, *earlier: CallResult) -> list[CallResult]:
+        """Judge that the run of a step has each of the shared files. `earlier` may have changed them. Return the
+        downloads.
+        """
         context, files = self.context, self.body["shared_file_inputs"]
         attachments = read.body.get("input_attachment_ids") or ()
         cause, noun = "shared files are not on a run", "input attachment"
         expected, got = f"{counted(len(files), noun)} in the run of step {index + 1}", counted(len(attachments), noun)
         has_all = len(attachments) == len(files)
+        downloads: list[CallResult] = []
         if not self._require(has_all, cause, expected, got=got):
-            return
+            return downloads
         left = sorted(base64.b64decode(file["content"]) for file in files)
         for attachment in attachments if context.check.offers("download_run_attachment") else ():
-            content = context.call_valid("download_run_attachment", attachment, after=[self.result])
+            content = context.call_valid("download_run_attachment", attachment, after=[self.result, *earlier])
+            downloads.append(content)
             raw, expected = content.answer.body, "the bytes of a shared file"
             got = f"other content ({counted(len(raw), 'byte')})"
-            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, self.result, content, got=got):
-                return
+            evidence = (self.result, *earlier, content)
+            if not context.require(raw in left, "ATTACHMENTS", "other bytes", expected, *evidence, got=got):
+                return downloads
             left.remove(raw)
+        return downloads
 
     def judge_list(self, reads: Sequence[CallResult]) -> None:
         """Judge that a list by the session has the runs, as they were read."""

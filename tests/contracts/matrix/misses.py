@@ -9,6 +9,7 @@ NOT_IN_A_REPLAY = {
     **{name: _TAKES_TIME for name, defect in DEFECTS.items() if defect.rule == "LIFECYCLE"},
     "retry_keeps_output_attachments": _TAKES_TIME,
     "output_files_stay": _TAKES_TIME,
+    "attachments_stay": "may be found by an output attachment, which only a run that moves on by itself gets",
     "since_is_early": _TAKES_TIME,
     "long_chains_overlap": _TAKES_TIME,
     "second_retry_refused": _TAKES_TIME,

@@ -9,6 +9,11 @@ from contracts.core.target import Target
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.rules.chains import _Chain, chain_cases
+from tests.contracts.checks import first_finding, guarded
+from tests.contracts.matrix.replay import answers_from
+from tests.standin.behaviour import Answer, Call, Standin
+from tests.standin.defects.attachments import SecondDownloadIsEmpty
+from tests.standin.serving import serving
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,28 @@ def test_the_first_chain_has_every_field_and_a_steps_own_value_for_a_shared_inpu
         both = body["shared_inputs"].keys() & step["inputs"].keys()
         assert 0 < len(both) < len(body["shared_inputs"])
         assert all(step["inputs"][name] != body["shared_inputs"][name] for name in both)
+
+
+class DeleteEmptiesFilesOfTheSession(Standin):
+    def delete_run(self, call: Call, run_id: str) -> Answer:
+        run = call.org.runs.get(run_id)
+        for other in call.org.runs.values() if run is not None else ():
+            for one in other.input_attachment_ids if other.session_id == run.session_id else ():
+                call.org.attachments[one].content = b""
+        return super().delete_run(call, run_id)
+
+
+@pytest.mark.parametrize("fault", [SecondDownloadIsEmpty, DeleteEmptiesFilesOfTheSession])
+def test_a_file_that_is_other_after_a_delete_comes_with_the_delete_and_the_earlier_download(
+    fault: type[Standin],
+) -> None:
+    with serving(fault) as url, guarded(url, max_time_s=60) as guard:
+        finding = first_finding(guard, {"ATTACHMENTS"})
+
+    assert finding is not None
+    sent = [(one.request.method, one.request.path.endswith("/download")) for one in finding.exchanges]
+    assert sent[-3:] == [("GET", True), ("DELETE", False), ("GET", True)]
+    with serving(fault) as url:
+        assert answers_from(url, finding.exchanges)[-1][2] == ""
+    with serving() as url:
+        assert answers_from(url, finding.exchanges)[-1][2] != ""
