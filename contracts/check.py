@@ -16,6 +16,8 @@ from contracts.core.findings import (
     CheckResult,
     CouldNotCheck,
     Finding,
+    Reason,
+    Remedy,
     RuleResult,
     ScenarioProgress,
     VerdictName,
@@ -34,6 +36,7 @@ from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
 from contracts.rules.live_cases import (
     LIVE_CASES,
+    NO_SECOND_TOKEN,
     RULES_OF_TWO_ORGANISATIONS,
     may_judge,
     why_not_allowed,
@@ -41,6 +44,7 @@ from contracts.rules.live_cases import (
 
 RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
+_NO_WRITES: Final = Reason("nothing may be created without --allow-writes", Remedy.ALLOW_WRITES)
 _MOST_NAMED: Final = 5
 """Unfinished scenarios that a note names."""
 
@@ -183,25 +187,24 @@ def require_rules_to_judge(target: Target, rules: Collection[str] | None, requir
     require_a_rule_to_judge(check, wanted_rules(rules))
     for rule in required:
         if why := why_unjudged(check, rule):
-            raise CouldNotCheck(f"{rule} is required, and cannot be judged: {why}")
+            raise CouldNotCheck(f"{rule} is required, and cannot be judged: {why.text}")
 
 
-def why_unjudged(check: CheckContext, rule: str) -> str:
-    """Return why the flags allow no case that can judge the rule; empty if they allow one."""
+def why_unjudged(check: CheckContext, rule: str) -> Reason | None:
+    """Return why the flags allow no case that can judge the rule; None if they allow one."""
     if not check.target.may_write:
-        return "nothing may be created without --allow-writes" if _only_creates(rule) else ""
+        return _NO_WRITES if _only_creates(rule) else None
     if not check.is_live or rule in RULES_OF_EVERY_ANSWER:
-        return ""
+        return None
     scenarios = ordered_scenarios(check.target, {rule})
-    return "" if any(may_judge(check, scenario, rule) for scenario in scenarios) else why_not_allowed(check, rule)
+    return None if any(may_judge(check, scenario, rule) for scenario in scenarios) else why_not_allowed(check, rule)
 
 
 def require_a_rule_to_judge(check: CheckContext, wanted: Collection[str]) -> None:
     """Raises CouldNotCheck if no case can judge any of the rules, before a run is created for nothing."""
-    reasons = {rule: why_unjudged(check, rule) for rule in sorted(wanted)}
-    if reasons and all(reasons.values()):
-        of_rules = "; ".join(f"{rule} cannot be judged: {why}" for rule, why in reasons.items())
-        raise CouldNotCheck(of_rules)
+    reasons = {rule: why for rule in sorted(wanted) if (why := why_unjudged(check, rule)) is not None}
+    if reasons and len(reasons) == len(wanted):
+        raise CouldNotCheck("; ".join(f"{rule} cannot be judged: {why.text}" for rule, why in reasons.items()))
 
 
 # The result
@@ -306,32 +309,34 @@ def _status(
     either = REGISTRY[rule].needs_one_of
     if either and not any(map(context.offers, either)):
         return RuleResult(rule, "not_offered", context.not_offered[either[0]])
-    return RuleResult(rule, "skipped", _why_skipped(context, runner, rule, unfinished))
+    return RuleResult(rule, "skipped", *_why_skipped(context, runner, rule, unfinished))
 
 
-def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: list[ScenarioProgress]) -> str:
+def _why_skipped(context: CheckContext, runner: Runner, rule: str, unfinished: list[ScenarioProgress]) -> Reason:
     if rule == "HTTP-LIMIT" and not context.guard.log.throttled:
-        return "the target never answered 429"
+        return Reason("the target never answered 429")
     if rule in RULES_OF_TWO_ORGANISATIONS and not context.has_second:
-        return "no second token was given"
+        return NO_SECOND_TOKEN
     if context.was_interrupted and (context.may_create or not _only_creates(rule)):
-        return "not reached before the check was interrupted"
+        return Reason("not reached before the check was interrupted")
     names = {each.scenario for each in unfinished}
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         stopped = context.has_enough_findings or context.guard.reachability.why_gone
         if stopped:
-            return "not reached before the check stopped"
-        return context.guard.why_no_request_left or "not reached in time"
+            return Reason("not reached before the check stopped")
+        if why := context.guard.why_no_request_left:
+            return Reason(why, Remedy.MORE_REQUESTS)
+        return Reason("not reached in time")
     if context.target.may_write and not context.may_create and _only_creates(rule):
-        return "the budget does not cover one run"
+        return Reason("the budget does not cover one run", Remedy.LARGER_BUDGET)
     if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in context.not_affordable):
-        return "the budget does not cover its cases"
+        return Reason("the budget does not cover its cases", Remedy.LARGER_BUDGET)
     if not_allowed := why_unjudged(context, rule):
         return not_allowed
     if field := CREATE_RULES.get(rule, ""):
-        return f"no create with {field} was accepted"
+        return Reason(f"no create with {field} was accepted")
     reasons = [runner.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in runner.skipped]
-    return reasons[0] if reasons else "nothing that was sent could be judged by it"
+    return reasons[0] if reasons else Reason("nothing that was sent could be judged by it")
 
 
 def _only_creates(rule: str) -> bool:

@@ -145,7 +145,7 @@ class _Replay:
         except RuleViolated as violated:
             return violated
         except NOT_JUDGED as error:
-            self.problems[why_not_judged(error)] = None
+            self.problems[why_not_judged(error).text] = None
         except OutOfTime:
             self.problems[f"the time was over after {check.target.max_time_s:g} s"] = None
         else:

@@ -121,7 +121,7 @@ class _CheckRun:
         mask = mask_of(self.target)
         result = worst_first(result, self.rules)
         report = Report(result, self.rules, (), failed_by, started_at).masked(mask)
-        shown_problem = None if problem is None else mask.words(problem) + _next_step(problem)
+        shown_problem = None if problem is None else mask.words(problem)
         left = tuple(map(mask.words, left_notes))
         return Checked(report, shown_problem, left, interrupted or cut_short, exchanges, mask)
 
@@ -212,20 +212,6 @@ class _CheckRun:
                 return (guard.clean_up() if self.target.clean_up else guard.count_left()), False
         except KeyboardInterrupt:
             return guard.spent.runs_created, True
-
-
-def _next_step(problem: str) -> str:
-    """Return what the user can do about a problem; empty if the message of the engine says it, or nothing is known."""
-    for start, step in (
-        ("the second token is refused", "give a valid one with --second-token, or none"),
-        ("the token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
-        ("the target kept answering the first request with 429", "raise its rate limit, or try again later"),
-        ("the target answered the first request with 429", "raise --max-time, or try again later"),
-        ("a create gets no answer", "see the log of the target"),
-    ):
-        if problem.startswith(start):
-            return f": {step}"
-    return ""
 
 
 def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> tuple[CheckResult, tuple[str, ...]]:

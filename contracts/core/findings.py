@@ -18,7 +18,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
 
 from contracts.core.counting import counted
 from contracts.core.exchange import Exchange
@@ -60,6 +61,24 @@ class Rule:
     """The fields of an answer whose values the rule judges, beyond their schema (`contracts rules --coverage` shows
     them). A field of a run counts in every answer that shows a run, and in lists of runs.
     """
+
+
+class Remedy(StrEnum):
+    """What a user can do about a rule that was skipped (`report/next_step.py` has the words)."""
+
+    ALLOW_WRITES = "allow_writes"
+    LARGER_BUDGET = "larger_budget"
+    MORE_REQUESTS = "more_requests"
+    ALLOW_FIELDS = "allow_fields"
+    SECOND_TOKEN = "second_token"
+    LOWER_RATE = "lower_rate"
+
+
+class Reason(NamedTuple):
+    """Why something was not judged, in words, and what a user can do about it, if it is one of `Remedy`."""
+
+    text: str
+    remedy: Remedy | None = None
 
 
 class CouldNotCheck(Exception):
@@ -185,6 +204,7 @@ class RuleResult:
     id: str
     status: RuleStatus
     why: str
+    remedy: Remedy | None = None
 
     @property
     def status_in_words(self) -> str:

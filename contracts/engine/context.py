@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request, is_nested_too_deeply
+from contracts.core.findings import Remedy
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.placeholders import Placeholders
@@ -162,7 +163,7 @@ class CaseContext:
         self._require_resource_of_the_path(operation, exchange)
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
-            raise Inconclusive("the target kept answering 429")
+            raise Inconclusive("the target kept answering 429", Remedy.LOWER_RATE)
         self._require_known_token(exchange)
         if is_unreadable:
             raise Inconclusive("an answer is nested too deeply to be read")

@@ -31,6 +31,7 @@ from contracts.oracle.violation import excerpt
 _NO_API = frozenset({404, 405, 501})
 """The statuses of servers that do not have the API."""
 _CORRECT_URL = "correct the URL, which is the part before /v1"
+_VALID_TOKEN = "give a valid one with --token or CONTRACTS_TOKEN"
 _NAME_WORKFLOW = "give --workflow-id a workflow that the target knows"
 _OVERLOAD = frozenset({429, 502, 503, 504})
 _TRIES = 4
@@ -104,12 +105,13 @@ class _Discovery:
         if answer.status in {401, 403}:
             other = self._send(request_for("list_workflows", query=[("limit", "1")]))
             if other is None or other.status in {401, 403, 404, 405}:
-                raise CouldNotCheck(f"the token is refused: {_in_short(answer)}")
+                raise CouldNotCheck(f"the token is refused: {_in_short(answer)}: {_VALID_TOKEN}")
         if self.check.has_second:
             request = request_for("list_runs", query=[("limit", "1")], token=SECOND_TOKEN)
             answer = self._first_answer(request)
             if answer.status in {401, 403}:
-                raise CouldNotCheck(f"the second token is refused: {_in_short(answer)}")
+                step = "give a valid one with --second-token, or none"
+                raise CouldNotCheck(f"the second token is refused: {_in_short(answer)}: {step}")
 
     def _first_answer(self, request: Request) -> Answer:
         try:
@@ -122,10 +124,11 @@ class _Discovery:
         if answer.status == 429:
             retry_after = answer.header("retry-after")
             if retry_after is None:
-                raise CouldNotCheck("the target kept answering the first request with 429")
+                step = "raise its rate limit, or try again later"
+                raise CouldNotCheck(f"the target kept answering the first request with 429: {step}")
             raise CouldNotCheck(
                 f"the target answered the first request with 429 (Retry-After: {excerpt(retry_after, 40)}), which is"
-                " longer than the check may take"
+                " longer than the check may take: raise --max-time, or try again later"
             )
         return answer
 
@@ -183,7 +186,7 @@ class _Discovery:
                     check.workflows = Ids(known, accepts_any_id=is_made_up)
                     return
                 if answer.status in {401, 403}:
-                    raise CouldNotCheck(f"the token is refused for creates: {_in_short(answer)}")
+                    raise CouldNotCheck(f"the token is refused for creates: {_in_short(answer)}: {_VALID_TOKEN}")
         if not answers:
             step = self._budget_step() or _NAME_WORKFLOW
             raise CouldNotCheck(f"no create succeeds ({self._why_unanswered}); {step}")
@@ -279,7 +282,7 @@ class _Discovery:
         except NotAllowed as error:
             raise CouldNotCheck(str(error)) from None
         except NoAnswer as error:
-            raise CouldNotCheck(f"a create gets no answer: {error}") from None
+            raise CouldNotCheck(f"a create gets no answer: {error}: see the log of the target") from None
         self.first_run = _first_run(answer)
         if self.first_run is None:
             raise CouldNotCheck(f"no create succeeds ({_in_short(answer)}); {self._step_after(answer)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from contracts.core.exchange import Answer, Exchange
+from contracts.core.findings import Reason, Remedy
 from contracts.guard import NoAnswer, Refused
 from contracts.oracle import ParsedRequest, Violation, accepts, answer_in_words
 from contracts.oracle.refusal import refuses
@@ -47,7 +48,11 @@ class RuleViolated(AssertionError):
 
 
 class Inconclusive(Exception):
-    """A case that cannot be judged on this target; the message says why."""
+    """A case that cannot be judged on this target; the message says why, and `remedy` what a user can do about it."""
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 def assume(holds: object, reason: str) -> None:
@@ -81,10 +86,13 @@ NOT_JUDGED: Final = (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS)
 """The exceptions that end a case without a judgement, apart from OutOfTime."""
 
 
-def why_not_judged(error: Exception) -> str:
-    if isinstance(error, INTERNAL_ERRORS):
-        return f"internal error after this answer: {error!r}"
-    return f"no answer: {error}" if isinstance(error, NoAnswer) else str(error)
+def why_not_judged(error: Exception) -> Reason:
+    """Return the reason of one of NOT_JUDGED."""
+    if isinstance(error, Inconclusive | Refused):
+        return Reason(str(error), error.remedy)
+    return Reason(
+        f"no answer: {error}" if isinstance(error, NoAnswer) else f"internal error after this answer: {error!r}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

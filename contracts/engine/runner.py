@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 
-from contracts.core.findings import Finding
+from contracts.core.findings import Finding, Reason
 from contracts.engine.check_context import CheckContext
 from contracts.engine.confirm import Confirmer
 from contracts.engine.context import CaseContext
@@ -34,7 +34,7 @@ class Runner:
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
-        self.skipped: dict[str, str] = {}
+        self.skipped: dict[str, Reason] = {}
         self.waiting = WaitingCases(self._violation_in)
         self._found = FoundViolations(check, on_finding)
         self._confirmer = Confirmer(check, self._found, self.attempt)

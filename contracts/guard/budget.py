@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from contracts.core.counting import counted
+from contracts.core.findings import Reason, Remedy
 from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
 
@@ -47,7 +48,7 @@ class BudgetAccount:
         with self._lock:
             runs += self._excess if creates else 0
             if refusal := self._refusal(runs, creates=creates, requests=requests):
-                raise OutOfBudget(f"{what}: {refusal}")
+                raise OutOfBudget(f"{what}: {refusal.text}", refusal.remedy)
             self.requests += requests
             self.runs += runs
             if creates:
@@ -100,21 +101,25 @@ class BudgetAccount:
         can. The clean-up has its reserve.
         """
         with self._lock:
-            return self._request_refusal(1, self._reserve(self._runs_to_clean - self._unsettled)) or ""
+            refusal = self._request_refusal(1, self._reserve(self._runs_to_clean - self._unsettled))
+            return "" if refusal is None else refusal.text
 
-    def _refusal(self, runs: int, *, creates: bool, requests: int, cleaning: bool = False) -> str | None:
+    def _refusal(self, runs: int, *, creates: bool, requests: int, cleaning: bool = False) -> Reason | None:
         if runs and self.runs + runs > self.budget.max_runs:
             left = max(0, self.budget.max_runs - self.runs)
             are = "is" if left == 1 else "are"
-            return f"could cost {counted(runs, 'run')}, {left:,} of {self.budget.max_runs:,} {are} left"
+            text = f"could cost {counted(runs, 'run')}, {left:,} of {self.budget.max_runs:,} {are} left"
+            return Reason(text, Remedy.LARGER_BUDGET)
         kept = 0 if cleaning else self._reserve(self._runs_to_clean + (runs if creates else 0))
         return self._request_refusal(requests, kept)
 
-    def _request_refusal(self, requests: int, kept: int) -> str | None:
+    def _request_refusal(self, requests: int, kept: int) -> Reason | None:
         limit = self.budget.max_requests
         if limit is not None and self.requests + requests + kept > limit:
             reserve = f" and {kept:,} kept for cleaning up" if kept else ""
-            return f"no request is left: {self.requests:,} of {limit:,} are spent{reserve}"
+            return Reason(
+                f"no request is left: {self.requests:,} of {limit:,} are spent{reserve}", Remedy.MORE_REQUESTS
+            )
         return None
 
     def _reserve(self, runs: int) -> int:

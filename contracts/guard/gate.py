@@ -27,6 +27,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from contracts.core.exchange import Request
+from contracts.core.findings import Remedy
 from contracts.core.target import Target
 from contracts.guard.effect import Effect, canonical, path_of_run, uuids_under
 from contracts.guard.identity import CheckIdentity
@@ -66,7 +67,8 @@ class Gate:
         what = f"{request.method} {request.path_without_query}"
         if not self.target.may_write:
             may_be_one = "a broken server might take it for a write, and " if request.is_read else ""
-            raise NotAllowed(f"{what}: {may_be_one}writes are not allowed on this target (--allow-writes)")
+            why = f"{what}: {may_be_one}writes are not allowed on this target (--allow-writes)"
+            raise NotAllowed(why, Remedy.ALLOW_WRITES)
         if self.target.is_shared:
             self._require_limited_effect(what, effect)
         for text in effect.ids:
@@ -89,7 +91,8 @@ class Gate:
             # A retry keeps what it does not name, and a single create has no count.
             may_be_left_out = not effect.creates or name == "count" or base.get(name) is None
             if body.get(name) != base.get(name) and not (body.get(name) is None and may_be_left_out):
-                raise NotAllowed(f"{what}: {name} is not as in the base request (--vary {name} allows that)")
+                why = f"{what}: {name} is not as in the base request (--vary {name} allows that)"
+                raise NotAllowed(why, Remedy.ALLOW_FIELDS)
 
     def _require_limited_effect(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:

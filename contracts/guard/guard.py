@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
-from contracts.core.findings import Spent
+from contracts.core.findings import Remedy, Spent
 from contracts.core.interrupts import interrupt_delayed
 from contracts.core.target import Target
 from contracts.guard.admitted_request import AdmittedRequest, RequestKind
@@ -286,7 +286,8 @@ class Guard:
                 "the target does not offer DELETE, so created runs would stay (allow it with --leave-runs)"
             )
         if SECOND_TOKEN in (request.header("authorization") or "") and self.target.second_token is None:
-            raise NotAllowed("no second token was given (give one in CONTRACTS_SECOND_TOKEN, or with --second-token)")
+            why = "no second token was given (give one in CONTRACTS_SECOND_TOKEN, or with --second-token)"
+            raise NotAllowed(why, Remedy.SECOND_TOKEN)
         if self._detector is not None and effect.runs:
             kind, charge = self._admit_watched(self._detector, masked, effect)
         else:

@@ -1,8 +1,16 @@
 """The exceptions of the guard: a request was not sent, or got no answer."""
 
+from contracts.core.findings import Remedy
+
 
 class Refused(Exception):
-    """The guard did not send the request. The message says why, for the reader of the report."""
+    """The guard did not send the request. The message says why, for the reader of the report, and `remedy` what a user
+    can do about it.
+    """
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class OutOfBudget(Refused):

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Remedy
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.created import run_id_in
 from contracts.guard.identity import CREATION_WINDOW_S, clock_offset_of
@@ -110,7 +111,7 @@ class RunsClient:
 
         for attempt in range(self.bounds.repeats + 1):
             if not may_send():
-                raise OutOfBudget(f"{what}: no request is left")
+                raise OutOfBudget(f"{what}: no request is left", Remedy.MORE_REQUESTS)
             if (left_s := self.left_s(request.method)) <= 0:
                 raise OutOfBudget(f"{what}: no time is left")
             outcome = self.upstream.exchange(request, self.tokens.insert_token, within_s=left_s, may_resend=may_send)

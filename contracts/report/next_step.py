@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from contracts.core.findings import CheckResult
+from contracts.core.findings import CheckResult, Remedy
 from contracts.core.target import is_loopback
 from contracts.report.report import Report
 
 _STEPS: Final = {
-    "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
-    "budget does not cover": "Give the check a larger budget with --max-runs and --max-requests.",
-    "no request is left": "Give the check more requests with --max-requests.",
-    " allows ": "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
-    "second token": "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
-    "kept answering 429": "Send fewer requests with --rate 1/s, say, or raise the rate limit of the target.",
+    Remedy.ALLOW_WRITES: "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
+    Remedy.LARGER_BUDGET: "Give the check a larger budget with --max-runs and --max-requests.",
+    Remedy.MORE_REQUESTS: "Give the check more requests with --max-requests.",
+    Remedy.ALLOW_FIELDS: "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
+    Remedy.SECOND_TOKEN: "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
+    Remedy.LOWER_RATE: "Send fewer requests with --rate 1/s, say, or raise the rate limit of the target.",
 }
-"""What to do about a rule that was skipped, by a part of the reason."""
 
 
 def next_step(report: Report, json_path: Path | None = None, target_flags: Sequence[str] = ()) -> str:
@@ -43,22 +42,23 @@ def next_step(report: Report, json_path: Path | None = None, target_flags: Seque
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
     if result.was_interrupted:
         return "Run the check again and let it end: it was interrupted, so not every case was tried."
-    reasons = [rule.why for rule in result.rules if rule.makes_incomplete]
-    if reasons and all(any(part in why for part in _STEPS) for why in reasons):
-        return _step_for_most(reasons)
+    skipped = [rule for rule in result.rules if rule.makes_incomplete]
+    remedies = [rule.remedy for rule in skipped if rule.remedy is not None]
+    if remedies and len(remedies) == len(skipped):
+        return _step_for_most(remedies)
     if result.had_enough_findings:
         return "Run the check again without --max-findings, which ended it before every case was tried."
     if any(not scenario.finished for scenario in result.scenarios):
         return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
-    if any(part in why for part in _STEPS for why in reasons):
-        return _step_for_most(reasons)
+    if remedies:
+        return _step_for_most(remedies)
     if result.judged_nothing:
         return _if_nothing_was_judged(result)
-    if reasons:
-        skipped = next(rule.id for rule in result.rules if rule.makes_incomplete)
+    if skipped:
+        first = skipped[0].id
         return (
-            f"See above why rules were not judged, and `contracts explain {skipped}` what the first of them requires;"
-            f" `--skip-rule {skipped}` leaves it out."
+            f"See above why rules were not judged, and `contracts explain {first}` what the first of them requires;"
+            f" `--skip-rule {first}` leaves it out."
         )
     if result.is_partial:
         return "Run the check again: the notes above say what was not tried."
@@ -68,9 +68,8 @@ def next_step(report: Report, json_path: Path | None = None, target_flags: Seque
     return ""
 
 
-def _step_for_most(reasons: Sequence[str]) -> str:
-    """Return the step for as many of the reasons as possible."""
-    return _STEPS[max(_STEPS, key=lambda part: sum(part in why for why in reasons))]
+def _step_for_most(remedies: Sequence[Remedy]) -> str:
+    return _STEPS[max(_STEPS, key=remedies.count)]
 
 
 def _if_nothing_was_judged(result: CheckResult) -> str:

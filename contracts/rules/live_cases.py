@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from contracts.core.findings import Reason, Remedy
 from contracts.data import file, value_packs, write_bodies
 from contracts.engine import CheckContext, Scenario
 from contracts.engine.context import CREATE_RULES
@@ -37,6 +38,7 @@ from contracts.rules.writes import Body, Write, Writes
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 MARKED_INPUTS: Final = {"check": "«check-marker»"}
 """Input values with the marker of this check. It proves that a run belongs to the check, even if no answer names it."""
+NO_SECOND_TOKEN: Final = Reason("no second token was given", Remedy.SECOND_TOKEN)
 OWN_SESSION: Final = {"session_id": "«own-session»"}
 """A new session of this check, for requests that must create nothing. If a server creates a run nevertheless, the
 session proves that it belongs to the check, and no desktop executes it.
@@ -381,14 +383,15 @@ def may_judge(check: CheckContext, scenario: Scenario[Any], rule: str) -> bool:
     return may_have(check, _ABOUT.get(rule)) and any(True for _ in LIVE_CASES[scenario.name](check))
 
 
-def why_not_allowed(check: CheckContext, rule: str) -> str:
+def why_not_allowed(check: CheckContext, rule: str) -> Reason:
     """Return why a live check that may create runs has no case that can judge the rule, and what allows one."""
     if rule in RULES_OF_TWO_ORGANISATIONS and not may_create_theirs(check):
-        return check.why_not_theirs or "no second token was given"
+        return Reason(check.why_not_theirs) if check.why_not_theirs else NO_SECOND_TOKEN
     if field := _ABOUT.get(rule, ""):
-        return f"no create may have {field}; {allowed_by(check, field)}"
+        return Reason(f"no create may have {field}; {allowed_by(check, field)}", Remedy.ALLOW_FIELDS)
     if rule == "IDEM-CONFLICT":
-        return f"no create may have another body; {allowed_by(check, 'input_values')}"
+        return Reason(f"no create may have another body; {allowed_by(check, 'input_values')}", Remedy.ALLOW_FIELDS)
     if rule == "CHAIN-RULES":
-        return "no base request is of a chain; --workflow-id in place of --base-request allows one"
-    return "a live check sends nothing that it judges"
+        text = "no base request is of a chain; --workflow-id in place of --base-request allows one"
+        return Reason(text, Remedy.ALLOW_FIELDS)
+    return Reason("a live check sends nothing that it judges")

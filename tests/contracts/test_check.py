@@ -26,6 +26,7 @@ from contracts.core.findings import (
     CheckResult,
     CouldNotCheck,
     Finding,
+    Remedy,
     RuleResult,
     ScenarioProgress,
 )
@@ -264,7 +265,8 @@ def test_a_check_ends_when_no_request_is_left() -> None:
 
     in_flight = 40  # at most: the requests of all threads
     assert len(guard.log.skipped) <= in_flight
-    assert any(rule.id == "REQ-NULL" and rule.why == "no request is left: 60 of 60 are spent" for rule in result.rules)
+    skipped = RuleResult("REQ-NULL", "skipped", "no request is left: 60 of 60 are spent", Remedy.MORE_REQUESTS)
+    assert skipped in result.rules
     assert re.search(
         r"No request is left: 60 of 60 are spent\. Not done: .*--max-requests tries the rest\.", "\n".join(result.notes)
     )

@@ -139,19 +139,12 @@ def test_without_a_target_there_is_one_skipped_test_that_says_so(run, engine):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("reason", "message"),
-    [
-        ("the token is refused: 401", "the token is refused: 401: give a valid one with --token or CONTRACTS_TOKEN"),
-        ("a create gets no answer: lost", "a create gets no answer: lost: see the log of the target"),
-    ],
-)
-def test_a_target_that_cannot_be_checked_ends_the_session_with_one_message(run, engine, reason, message, workers):
-    engine.answer = CouldNotCheck(reason)
+def test_a_target_that_cannot_be_checked_ends_the_session_with_one_message(run, engine, workers):
+    engine.answer = CouldNotCheck("a create gets no answer: lost")
     outcome = run("-n", workers)
     outcome.assert_outcomes()
     assert outcome.stdout.str().count("could not check") == 1
-    assert f"could not check: {message}" in outcome.stdout.str()
+    assert "could not check: a create gets no answer: lost" in outcome.stdout.str()
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     assert len(engine.targets) == 1
 

@@ -84,7 +84,10 @@ def test_the_proxy_is_named_where_one_is_used(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("token", "why"),
-    [("token", "the token is refused: 401"), ("second_token", "the second token is refused: 401")],
+    [
+        ("token", "the token is refused: 401 .*: give a valid one with --token or CONTRACTS_TOKEN"),
+        ("second_token", "the second token is refused: 401 .*: give a valid one with --second-token, or none"),
+    ],
 )
 def test_a_refused_token_ends_the_check(token: str, why: str) -> None:
     with pytest.raises(CouldNotCheck, match=why):
@@ -106,8 +109,20 @@ class CreatesForbidden(Standin):
 
 
 def test_a_token_that_may_not_create_ends_the_check() -> None:
-    with pytest.raises(CouldNotCheck, match=r"the token is refused for creates: 403 .*No creates"):
+    with pytest.raises(
+        CouldNotCheck, match=r"the token is refused for creates: 403 .*No creates.*: give a valid one with --token"
+    ):
         found(CreatesForbidden)
+
+
+class Busy(Standin):
+    async def admit(self, call: Any) -> None:
+        raise Problem(429, "Later.")
+
+
+def test_a_target_that_always_answers_429_cannot_be_checked() -> None:
+    with pytest.raises(CouldNotCheck, match=r"kept answering the first request with 429: raise its rate limit"):
+        found(Busy, max_time_s=2)
 
 
 class Limited(Standin):
@@ -116,7 +131,7 @@ class Limited(Standin):
 
 
 def test_a_target_that_asks_to_wait_for_longer_than_there_is_time_cannot_be_checked() -> None:
-    with pytest.raises(CouldNotCheck, match=r"429 \(Retry-After: 86400\)"):
+    with pytest.raises(CouldNotCheck, match=r"429 \(Retry-After: 86400\).*: raise --max-time, or try again later"):
         found(Limited, max_time_s=2)
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.core.findings import Finding, Spent, fingerprint_of
+from contracts.core.findings import Finding, Reason, Remedy, Spent, fingerprint_of
 from contracts.core.target import Target
 from contracts.engine import confirm
 from contracts.engine.check_context import CheckContext, Ids
@@ -406,22 +406,23 @@ def test_a_list_that_fails_because_of_a_write_is_reported_with_that_write() -> N
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (Inconclusive("no id"), "no id"),
-        (NotAllowed("not this"), "not this"),
-        (NoAnswer("cut"), "no answer: cut"),
-        (KeyError("id"), "internal error after this answer: KeyError('id')"),
-        (StopIteration(), "internal error after this answer: StopIteration()"),
+        (Inconclusive("no id"), Reason("no id")),
+        (Inconclusive("429", Remedy.LOWER_RATE), Reason("429", Remedy.LOWER_RATE)),
+        (NotAllowed("not this", Remedy.ALLOW_FIELDS), Reason("not this", Remedy.ALLOW_FIELDS)),
+        (NoAnswer("cut"), Reason("no answer: cut")),
+        (KeyError("id"), Reason("internal error after this answer: KeyError('id')")),
+        (StopIteration(), Reason("internal error after this answer: StopIteration()")),
     ],
 )
-def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> None:
+def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: Reason) -> None:
     def run(context: CaseContext, case: Case) -> None:
         raise error
 
     runner = after_running(lambda request: (200, PAGE), run, {"a": 1})
 
-    assert runner.skipped == {"a scenario": why}
+    assert runner.skipped["a scenario"] == why
     assert not runner.findings
-    assert bool(runner.check.internal_errors) == why.startswith("internal error")
+    assert bool(runner.check.internal_errors) == why.text.startswith("internal error")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.findings import CheckResult, Finding, Remedy, RuleResult, Spent
 from contracts.report import Report
 from contracts.report.masking import Mask
 from tests.contracts.cli.fakes import fake_rule
@@ -58,7 +58,7 @@ RESULT = CheckResult(
         RuleResult("REQ-COUNT", "failed", "1001 is accepted"),
         RuleResult("BULK-ECHO", "failed", "last item differs"),
         RuleResult("READ-UNKNOWN", "passed", ""),
-        RuleResult("AUTH-TENANT", "skipped", "no second token was given"),
+        RuleResult("AUTH-TENANT", "skipped", "no second token was given", Remedy.SECOND_TOKEN),
         RuleResult("CHAIN-RULES", "not_offered", "POST /v1/runs/chain is 404, whatever is sent"),
         RuleResult("IDEM-REPLAY", "passed", "1 accepted by the baseline"),
     ),

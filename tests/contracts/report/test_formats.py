@@ -43,7 +43,8 @@ def test_the_json_report_has_the_documented_shape():
     assert report["findings"][0]["severity"] == "moderate"
     assert report["seed"] == 77
     assert report["verdict"] == "failed"
-    assert report["rules"][3] == {"id": "AUTH-TENANT", "status": "skipped", "why": "no second token was given"}
+    skipped = {"status": "skipped", "why": "no second token was given", "remedy": "second_token"}
+    assert report["rules"][3] == {"id": "AUTH-TENANT", **skipped}
     spent = {"requests": 1234, "runs_created": 5678, "runs_left": 3, "seconds": 12.346, "throttled": 0}
     assert report["spent"] == spent
     finding = report["findings"][1]

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from contracts.core.exchange import Answer, Exchange
-from contracts.core.findings import Finding, RuleResult, ScenarioProgress
+from contracts.core.findings import Finding, Remedy, RuleResult, ScenarioProgress
 from contracts.report import FORMATS
 from contracts.report.text import render_text
 from tests.contracts.report import samples
@@ -155,17 +155,20 @@ def test_many_rules_that_were_skipped_for_one_reason_are_one_row_unless_each_is_
             "Run the check again without --max-findings, which ended it before every case was tried.",
         ),
         (
-            {"verdict": "incomplete", "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),)},
+            {
+                "verdict": "incomplete",
+                "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given", Remedy.SECOND_TOKEN),),
+            },
             "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
         ),
         (
             {
                 "verdict": "could_not_check",
                 "rules": (
-                    RuleResult("AUTH-TENANT", "skipped", "no second token was given"),
+                    RuleResult("AUTH-TENANT", "skipped", "no second token was given", Remedy.SECOND_TOKEN),
                     RuleResult("BULK-FILES", "skipped", "no create with file_inputs was accepted"),
-                    RuleResult("REQ-COUNT", "skipped", "POST /v1/runs/bulk: no request is left: 20 of 20 are spent"),
-                    RuleResult("REQ-BODY", "skipped", "POST /v1/runs/bulk: no request is left: 20 of 20 are spent"),
+                    RuleResult("REQ-COUNT", "skipped", "POST /v1/runs/bulk: no request is left", Remedy.MORE_REQUESTS),
+                    RuleResult("REQ-BODY", "skipped", "POST /v1/runs/bulk: no request is left", Remedy.MORE_REQUESTS),
                 ),
             },
             "Give the check more requests with --max-requests.",
@@ -173,14 +176,18 @@ def test_many_rules_that_were_skipped_for_one_reason_are_one_row_unless_each_is_
         (
             {
                 "verdict": "incomplete",
-                "rules": (RuleResult("ATTACHMENTS", "skipped", "no file; --vary file_inputs allows that"),),
+                "rules": (
+                    RuleResult(
+                        "ATTACHMENTS", "skipped", "no file; --vary file_inputs allows that", Remedy.ALLOW_FIELDS
+                    ),
+                ),
             },
             "Give the flags that the skipped rules above name, if the workflow can take what they allow.",
         ),
         (
             {
                 "verdict": "could_not_check",
-                "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),),
+                "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given", Remedy.SECOND_TOKEN),),
                 "scenarios": (ScenarioProgress("other organisations", 2, 9, finished=False),),
             },
             "Give the token of another organisation in CONTRACTS_SECOND_TOKEN, or with --second-token.",
