@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from hashlib import sha1
 from typing import Any, NamedTuple
@@ -36,7 +37,11 @@ class Address(NamedTuple):
     def from_url(cls, url: str) -> Address:
         """Parse `valkey://[user:password@]host[:port][/database][?prefix=…&timeout=…]`. Raises StartError."""
         parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        query = dict(pairs)
+        if len(query) < len(pairs):
+            twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+            raise StartError(f"--store: {twice!r} is given twice")
         prefix = query.pop("prefix", "mockserver:")
         if not prefix:
             raise StartError("--store: an empty prefix would mix with the other keys of the server")

@@ -373,6 +373,7 @@ def test_a_store_does_not_show_its_password(url: str):
         ("?prefix=", "empty prefix"),
         ("?timeout=0", "above 0, not '0'"),
         ("?timeout=soon", "not 'soon'"),
+        ("?prefix=a:&prefix=b:", "'prefix' is given twice"),
         ("?prfix=m:", r"'prfix' is not known; give \?prefix=NAME"),
         ("/x?prefix=m:", "the database is a number, as in /0, not '/x'"),
     ],

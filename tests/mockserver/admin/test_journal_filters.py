@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.behaviour.run_view import FIELDS
 from tests.documents import control_document
 from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS, unknown_id
@@ -141,6 +142,17 @@ def test_a_list_of_values_is_sent_as_several():
     mock.create()
     [run] = mock.control("GET", "/runs?fields=error&fields=started_at").json()["items"]
     assert {"error", "started_at"} <= run.keys()
+
+
+def test_a_run_may_be_asked_for_each_of_its_fields_and_no_others():
+    mock = controlled_mock()
+    mock.create()
+    listed = mock.control("GET", "/runs", params={"fields": list(FIELDS)})
+    assert listed.status_code == 200
+    assert listed.json()["items"][0].keys() == set(FIELDS)
+    refused = mock.control("GET", "/runs?fields=eror")  # no field of a run
+    assert refused.status_code == 422
+    assert "'error'" in refused.text
 
 
 def test_a_filter_that_an_operation_does_not_have_deletes_nothing():
