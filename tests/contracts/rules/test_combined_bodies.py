@@ -115,7 +115,7 @@ def test_the_parts_of_a_body_that_the_budget_does_not_cover_are_sent(monkeypatch
 
     def within_budget(context: Any, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
         if body.parts:
-            raise OutOfBudget
+            raise OutOfBudget("no run is left")
         sent.append(body)
         exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(("count",)))
         return WriteResult(writes.read_filled(operation, body.json), CallResult(operation, exchange, None), (), False)
