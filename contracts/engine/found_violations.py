@@ -36,8 +36,7 @@ class FoundViolations:
 
     def is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
         """Return whether further cases of this scenario would show nothing new about the violation."""
-        known = self.check.known_violations
-        return (violated.rule, violated.cause) in known or self.is_ignored(scenario, violated.violation)
+        return self.check.knows(violated.violation) or self.is_ignored(scenario, violated.violation)
 
     def is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
         """Return whether this scenario has shown the violation several times, and it never repeated."""
