@@ -91,7 +91,8 @@ class Mutated(MetaPathFinder):
 
 
 def serve(module: str, source: str, *, scheduling_s: float | None) -> None:
-    for name in [each for each in sys.modules if each.startswith("tests.standin.")]:
+    # Also the package: `from tests.standin import models` takes the module that the package has as an attribute.
+    for name in [each for each in sys.modules if each == "tests.standin" or each.startswith("tests.standin.")]:
         del sys.modules[name]
     sys.meta_path.insert(0, Mutated(module, source))
     from tests.standin.behaviour import Settings

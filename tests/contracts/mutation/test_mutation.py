@@ -134,6 +134,15 @@ def test_a_module_that_is_made_of_its_own_source_works_as_before(module: str) ->
     assert len(created.json()["created_runs"]) == 2
 
 
+def test_a_module_that_is_imported_from_the_package_is_the_mutated_one() -> None:
+    source = score._source("models")
+    (mutant,) = (each for each in mutants_of("models", source) if (each.before, each.after) == ("1000", "999"))
+    with score.serving_mutant(mutant, mutated(source, mutant.place)) as url:
+        answer = httpx.get(f"{url}/v1/runs?limit=1000", headers={"Authorization": f"Bearer {TOKENS[0]}"})
+
+    assert answer.status_code == 422
+
+
 def test_recorded_requests_that_other_clients_refuse_are_sent_to_a_survivor_too() -> None:
     request = Request("GET", "/v1/runs", (("Authorization", "Bearer "),))
     recorded = Exchange(request, Answer(401, (("content-type", "application/json"),), b"{}"))
