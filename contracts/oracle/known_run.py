@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from contracts.core.statuses import TERMINAL
@@ -40,6 +41,9 @@ SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
 _SET_BY_STATUS: Final = ("error", "output_data")
 _RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
+_TIMES: Final = ("started_at", "ended_at")
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How much the clocks of a target's machines, and the clock of the check, may differ."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class KnownRun:
     `created_by` is the request that created it, if that is known. `rule` is the rule of the last change, and `changed`
     are the fields that this change named. `is_read`: a read has shown this state. `was_read`: a read showed the run
     before the last change, so that change caused any difference. `has_own_results`: only the run itself has written
-    results, which must then fit its status. `is_placed_by_retry`: a retry has named a machine or pools.
+    results, which must then fit its status. `has_own_times`: no update has ever named started_at or ended_at.
+    `is_placed_by_retry`: a retry has named a machine or pools.
     """
 
     view: Mapping[str, Any]
@@ -60,6 +65,7 @@ class KnownRun:
     is_read: bool = False
     was_read: bool = False
     has_own_results: bool = True
+    has_own_times: bool = True
     is_deleted: bool = False
     is_placed_by_retry: bool = False
 
@@ -96,6 +102,8 @@ class KnownRun:
         if not (is_partial or is_run(shown)):
             return  # judged with its answer
         yield from self._status_violations(shown, is_partial=is_partial)
+        if self.has_own_times:
+            yield from _wrong_times(shown)
         changed = self.difference_from(shown, is_partial=is_partial)
         if changed is None and self.has_own_results:
             changed = self._lost_result(shown)
@@ -195,7 +203,11 @@ class KnownRun:
             view = {name: value for name, value in view.items() if name not in RESULTS}
         writes_results = not set(RESULTS).isdisjoint(body) or body.get("status", "cancelled") != "cancelled"
         changed = self._after_change("UPDATE-PARTIAL", view, frozenset(body))
-        return replace(changed, has_own_results=self.has_own_results and not writes_results)
+        return replace(
+            changed,
+            has_own_results=self.has_own_results and not writes_results,
+            has_own_times=self.has_own_times and set(_TIMES).isdisjoint(body),
+        )
 
     def _after_change(self, rule: str, view: Mapping[str, Any], named: frozenset[str]) -> KnownRun:
         return replace(self, view=view, rule=rule, changed=named, was_read=self.is_read, is_read=False)
@@ -259,6 +271,23 @@ def _result_problem(run: Mapping[str, Any]) -> str | None:
     if started is not None and ended is not None and ended < started and run.get("status") in TERMINAL:
         return "ended before it started"
     return status_contradiction(run)
+
+
+def _wrong_times(run: Mapping[str, Any]) -> Iterator[Violation]:
+    """Judge the times that the run itself has written: not before its creation, and not in the future. A clock that is
+    ahead writes a later created_at, too.
+    """
+    created = moment_of(run.get("created_at"))
+    for name in _TIMES:
+        at = moment_of(run.get(name))
+        if created is None or at is None:
+            continue
+        if at < created - _CLOCK_TOLERANCE:
+            got = run_in_words(run, ("created_at", name))
+            yield Violation("LIFECYCLE", f"{name} before created_at", f"{name} after created_at", got, field=name)
+        elif at > max(created, datetime.now(UTC)) + _CLOCK_TOLERANCE:
+            got = run_in_words(run, ("created_at", name))
+            yield Violation("LIFECYCLE", f"{name} in the future", f"{name} not after the read", got, field=name)
 
 
 def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:

@@ -32,6 +32,7 @@ RULES = (
         "Runs follow the documented transitions",
         "scheduling, running, perhaps running_checks, then success, task_failed or error; or cancelled before that. "
         "A run never goes back, and leaves a final status only by a retry. error and output_data fit the status. "
+        "started_at and ended_at are neither before created_at nor in the future. "
         "Only one run of a session runs at a time, and no run starts before an earlier one of its session has ended.",
         READING_AND_CHANGING,
         needs=("get_run",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +77,28 @@ def test_a_read_shows_what_is_known(
     before: dict[str, Any], after: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     assert of(known(**before).read_violations(run_of(**(before | after)))) == expected
+
+
+@pytest.mark.parametrize("name", ["started_at", "ended_at"])
+def test_the_times_of_a_run_are_after_its_creation_and_before_the_read(name: str) -> None:
+    now = datetime.now(UTC)
+
+    def judged(run: KnownRun, moved: timedelta, *, created: timedelta = timedelta()) -> list[tuple[str, str]]:
+        times = {"created_at": (now + created).isoformat(), name: (now + created + moved).isoformat()}
+        run = replace(run, view=run.view | times)
+        return of(run.read_violations(dict(run.view)))
+
+    run = known(status="success")
+    assert judged(run, timedelta(minutes=-4)) == judged(run, timedelta(minutes=4)) == []
+    assert judged(run, timedelta(minutes=-30)) == [("LIFECYCLE", f"{name} before created_at")]
+    assert judged(run, timedelta(minutes=30)) == [("LIFECYCLE", f"{name} in the future")]
+    assert judged(run, timedelta(minutes=30), created=timedelta(hours=-1)) == []
+    assert judged(run, timedelta(seconds=2), created=timedelta(days=365)) == []  # the clock of the target is ahead
+    body = {name: "2001-01-01T00:00:00Z"}
+    updated = run.after_update(body, run_of(status="success"))
+    assert judged(updated, timedelta(minutes=-30)) == []
+    retried = updated.after_retry(read_body("retry_run", {}), run_of())
+    assert judged(retried, timedelta(minutes=30)) == []
 
 
 def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
