@@ -12,7 +12,7 @@ from contracts.core.exchange import SECOND_TOKEN
 from contracts.data.files import file
 from contracts.engine import CallResult
 from contracts.rules.deletes import judge_attachments_gone
-from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, items_of
+from contracts.rules.list_reads import DEEP_SEARCH, WHOLE_PAGE, find_item, is_last_page, items_of
 from contracts.rules.polled_runs import TIMEOUT_S, PolledRuns, growing_pauses
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.writes import read_attachment, workflow_filter
@@ -28,6 +28,7 @@ def judge_ended(polled: PolledRuns) -> None:
     _require_input_file(last, "ATTACHMENTS", "an input file is lost at the end of its run", *last.read_before)
     _judge_access_to_output(polled)
     _judge_download_of_output(polled)
+    _judge_machine_list(polled)
     _cancel_ended(polled)
 
 
@@ -103,6 +104,19 @@ def _judge_download_of_output(polled: PolledRuns) -> None:
         cause, expected = "an output file of another size", f"{size} bytes, which is the size_bytes of the attachment"
         got = counted(len(content.answer.body), "byte")
         context.require(is_right, "ATTACHMENTS", cause, expected, shown, content, got=got)
+
+
+def _judge_machine_list(polled: PolledRuns) -> None:
+    """Require that the list of machines has the machine of a run, if that can be read."""
+    run = next((run for run in polled.runs if run.known.view.get("machine_id") is not None), None)
+    if run is None or not polled.context.check.offers("list_machines", "get_machine"):
+        return
+    machine = run.known.view["machine_id"]
+    item, listed = find_item(polled.context, "list_machines", machine)
+    if item is None and is_last_page(listed):
+        read = polled.context.call("get_machine", machine)
+        cause, expected = "a run's machine is not listed", f"an item with id {machine}, which get_machine finds"
+        run.require(not read.accepted, "READ-BACK", cause, expected, *run.read_before, read, listed, got="no such item")
 
 
 def _cancel_ended(polled: PolledRuns) -> None:

@@ -170,9 +170,23 @@ def has_filter_value(item: dict[str, Any], name: str, value: str) -> bool:
 
 
 def resource_pages(context: CaseContext, listing: str) -> Iterator[CallResult]:
-    """Yield the pages of a list of pools or workflows. If the last one is full, there may be more."""
+    """Yield the pages of a list of machines, pools or workflows. If the last one is full, there may be more."""
     for page in range(_MAX_RESOURCE_PAGES):
         result = context.call(listing, query=[WHOLE_PAGE, ("skip", str(MAX_LIMIT * page))])
         yield result
-        if not result.accepted or len(items_of(result)) < MAX_LIMIT:
+        if not result.accepted or is_last_page(result):
             return
+
+
+def is_last_page(result: CallResult) -> bool:
+    """Return whether no page follows this one, which was read with WHOLE_PAGE."""
+    return result.accepted and len(items_of(result)) < MAX_LIMIT
+
+
+def find_item(context: CaseContext, listing: str, resource_id: Any) -> tuple[dict[str, Any] | None, CallResult]:
+    """Return the item with this id from all pages of a list, or None, and the page that was read last."""
+    for listed in resource_pages(context, listing):
+        found = listed_item(listed, resource_id)
+        if found is not None:
+            break
+    return found, listed

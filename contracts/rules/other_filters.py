@@ -1,7 +1,7 @@
 """The filters of the lists of machines and workflows, judged by what the lists themselves show."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
@@ -10,10 +10,13 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Scenario, assume
 from contracts.oracle import value_in_words
 from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, paging_query, total_of
+from contracts.rules.writes import create_resource
 
 _SEARCHED: Final = {"list_machines": ("name", "hostname", "id"), "list_workflows": ("name", "main_prompt", "id")}
 _MACHINE_FILTERS: Final = ("search", "name", "status")
 _MAX_WORD: Final = 40
+_NAMES_OF_NULL: Final = ("None", "null", "undefined", "nil")
+"""What languages write for a value that is missing, if it is turned into a text."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
     context.require(is_listed, "LIST-FILTER", cause, expected, listed, found, got="a list without that item")
     wrong = [each for each in items_of(found) if not _matches(each, case, word)]
     cause = f"{case.name} of {case.operation} finds what does not match"
-    got = f"an item with {_in_words(wrong[0], case)}" if wrong else ""
+    got = f"an item with {_in_words(wrong[0], _searched(case))}" if wrong else ""
     context.require(not wrong, "LIST-FILTER", cause, "only items that match", listed, found, got=got)
     _judge_total(context, case, word, found)
     _judge_total(context, case, other_word, others)
@@ -53,6 +56,26 @@ def run_other_filter(context: CaseContext, case: OtherFilterCase) -> None:
         wrong = [each for each in items_of(other) if each.get("name") == word]
         cause, expected = "a name in other capitals is taken for the name", "only items of exactly this name"
         context.require(not wrong, "LIST-FILTER", cause, expected, listed, other, got=f"an item with name {word}")
+
+
+@dataclass(frozen=True)
+class SearchForNullCase(Case):
+    """The operation is that of a list with a search."""
+
+    operation: str
+
+
+def run_search_for_null(context: CaseContext, case: SearchForNullCase) -> None:
+    """Search for what languages write for null. Items without a name, such as a new workflow, must not be found."""
+    fields, created = _SEARCHED[case.operation], []
+    if case.operation == "list_workflows" and context.check.offers("create_workflow"):
+        created.append(create_resource(context, "create_workflow"))
+    for word in _NAMES_OF_NULL:
+        found = context.call(case.operation, query=[("search", word), WHOLE_PAGE])
+        wrong = [item for item in items_of(found) if not _has_word(item, fields, word)]
+        cause = f"a search of {case.operation} takes null for a text"
+        expected, got = f"only items with {word!r}", f"an item with {_in_words(wrong[0], fields)}" if wrong else ""
+        context.require(not wrong, "LIST-FILTER", cause, expected, *created, found, got=got)
 
 
 @dataclass(frozen=True)
@@ -130,11 +153,19 @@ def _is_plain(value: object) -> TypeGuard[str]:
 def _matches(item: Mapping[str, Any], case: OtherFilterCase, word: str) -> bool:
     if case.name != "search":
         return item.get(case.field) == word
-    return any(word.lower() in str(item.get(field)).lower() for field in _SEARCHED[case.operation])
+    return _has_word(item, _SEARCHED[case.operation], word)
 
 
-def _in_words(item: Mapping[str, Any], case: OtherFilterCase) -> str:
-    names = _SEARCHED[case.operation] if case.name == "search" else (case.field,)
+def _has_word(item: Mapping[str, Any], fields: Iterable[str], word: str) -> bool:
+    return any(word.lower() in text.lower() for field in fields if isinstance(text := item.get(field), str))
+
+
+def _searched(case: OtherFilterCase) -> Sequence[str]:
+    """Return the fields that the parameter filters by."""
+    return _SEARCHED[case.operation] if case.name == "search" else (case.field,)
+
+
+def _in_words(item: Mapping[str, Any], names: Iterable[str]) -> str:
     return " and ".join(f"{name} {value_in_words(item.get(name))}" for name in names)
 
 
@@ -150,7 +181,11 @@ def other_filter_cases(check: CheckContext) -> Iterator[OtherFilterCase]:
         yield from (OtherFilterCase("list_machines", name, name) for name in _MACHINE_FILTERS[1:])
 
 
-SCENARIOS = (
+def search_for_null_cases(check: CheckContext) -> Iterator[SearchForNullCase]:
+    yield from (SearchForNullCase(operation) for operation in _SEARCHED if check.offers(operation))
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "filters of other lists",
         ("LIST-FILTER", "LIST-PAGE"),
@@ -159,6 +194,14 @@ SCENARIOS = (
         creates_runs=False,
         order=2,
         is_exclusive=True,  # other scenarios create workflows
+    ),
+    Scenario(
+        "searches of other lists for the names of null",
+        ("LIST-FILTER",),
+        run_search_for_null,
+        search_for_null_cases,
+        creates_runs=False,
+        order=2,
     ),
     Scenario(
         "two filters of machines",

@@ -9,14 +9,13 @@ from contracts.core.counting import counted
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.findings import Rule
 from contracts.data import value_packs, write_bodies
-from contracts.data.limits import MAX_LIMIT
 from contracts.engine import CallResult, Case, CaseContext, CheckContext, Inconclusive, Scenario, assume
 from contracts.openapi.schemas import MAX_TEXT
 from contracts.oracle import Query
 from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.oracle.included import pool_ids_of, pools_of
 from contracts.oracle.run import changed_field, item_difference
-from contracts.rules.list_reads import WHOLE_PAGE, items_of, listed_item, resource_pages
+from contracts.rules.list_reads import WHOLE_PAGE, find_item, is_last_page, items_of, listed_item, resource_pages
 from contracts.rules.writes import LISTED_BY, add_machines, create_resource, created_ids
 
 _READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
@@ -125,19 +124,10 @@ def _require_machine_count(
     context.require(count in (None, machines), "READ-BACK", cause, expected, *evidence, got=f"machine_count {count}")
 
 
-def _listed(context: CaseContext, listing: str, created: CallResult) -> tuple[dict[str, Any] | None, CallResult]:
-    """Return the item of the resource in a list, or None, and the page that was read last."""
-    for listed in resource_pages(context, listing):
-        found = listed_item(listed, created.body["id"])
-        if found is not None:
-            break
-    return found, listed
-
-
 def _find(context: CaseContext, listing: str, created: CallResult) -> None:
     """Look for the resource in all pages of the list, whose order is not determined."""
-    found, listed = _listed(context, listing, created)
-    if found is None and (not listed.accepted or len(items_of(listed)) == MAX_LIMIT):
+    found, listed = find_item(context, listing, created.body["id"])
+    if found is None and not is_last_page(listed):
         raise Inconclusive(f"{listing} cannot be read to its end")
     cause, expected = f"{listing} does not have what was created", "an item with the id of the create"
     if context.require(found, "READ-BACK", cause, expected, created, listed, got="no such item"):
@@ -220,7 +210,7 @@ def _add_machines(context: CaseContext, created: CallResult, machines: Sequence[
         pool_read = _read(context, "get_pool", pool, created.body, *evidence) if offers("get_pool") else added
         _require_machine_count(context, number, pool_read.resource, *evidence, pool_read)
     if offers("list_pools"):
-        item, listed = _listed(context, "list_pools", created)
+        item, listed = find_item(context, "list_pools", pool)
         _require_machine_count(context, len(machines), item, *evidence, listed)
     for machine in machines:
         _require_in_pools(context, machine, pool, before[machine], evidence)

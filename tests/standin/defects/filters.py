@@ -292,3 +292,16 @@ class DeepSearchOfTheLastMessage(Standin):
         run = c.cancelled()
         c.patch(run, run_message_history=[{"a": "needle4711"}, {"b": "x"}])
         assert c.ids("search=needle4711&deep_search=true") == [run["id"]]
+
+
+@plants("LIST-FILTER", what="A search of workflows finds those without a name by None.", rarity="names that are null")
+class SearchOfWorkflowsFindsNull(Standin):
+    def having(self, items, text, *names):
+        return [
+            one for one in items if any(text.lower() in str(one.get(name)).lower() for name in names if name in one)
+        ]
+
+    @staticmethod
+    def witness(c: Client) -> None:
+        assert c.post("/v1/workflows", {"main_prompt": "x"}).status_code == 201
+        assert c.get("/v1/workflows?search=none").json()["items"] == []

@@ -104,6 +104,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (resources.NamesInAnyCapitals, "filters of other lists", "LIST-FILTER"),
     (resources.SearchesHaveNoIds, "filters of other lists", "LIST-FILTER"),
     (pools.PoolShowsNewMachinesOnly, CREATED, "READ-BACK"),
+    (pools.MachinesAreListedByNameOnly, "lifecycles of runs", "READ-BACK"),
     (resources.PathsAreTrimmed, "attachments", "ATTACHMENTS"),
     (requests.SharedInputsWin, "chains", "CHAIN-RULES"),
     (requests.ObjectsOfAChainAreMerged, "chains", "CHAIN-RULES"),
