@@ -346,7 +346,7 @@ class CaseContext:
                 self.report_violation(violation, result, is_proof=True)
             return WriteResult(parsed, result, (), False)
         if result.refused:
-            if parsed.is_invalid:
+            if parsed.is_invalid and result.exchange.request.has_own_token:
                 self.judge("REQ-ERROR", error_violations(parsed, result.answer), result, is_proof=True)
             elif parsed.is_valid and not self._may_be_refused(parsed, result):
                 self.report_violation(refusal_of_valid(parsed, result.answer), result)

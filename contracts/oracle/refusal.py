@@ -128,10 +128,23 @@ def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
     return (body["detail"] if matches("HTTPValidationError", body) else []), None
 
 
+_OF_SOMETHING_ELSE: Final = frozenset({401, 405, 406, 407, 410, 412, 416, 417, 418, 421, 423, 424, 425, 426, 428, 451})
+"""The statuses by which HTTP refuses a request for its credentials, method, headers or server, or for the state of a
+resource, and not for its content.
+"""
+
+
+def _status_violations(answer: Answer) -> Iterator[Violation]:
+    if answer.status in _OF_SOMETHING_ELSE:
+        expected = "400 or 422, since the content of the request is invalid"
+        yield Violation("REQ-ERROR", "the status tells of another problem", expected, answer_in_words(answer))
+
+
 def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
-    """Yield REQ-ERROR violations of a 422 for an invalid request."""
+    """Yield REQ-ERROR violations of the refusal of an invalid request that has a valid token."""
     if not parsed.is_invalid:
         return
+    yield from _status_violations(answer)
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation
@@ -161,7 +174,8 @@ def names_an_invalid_part(parsed: ParsedRequest, answer: Answer) -> bool:
 
 
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
-    """Yield REQ-ERROR violations of a 422 for a wrong path or query parameter. `where` is like ("query", "limit")."""
+    """Yield REQ-ERROR violations of the refusal of a wrong parameter. `where` is like ("query", "limit")."""
+    yield from _status_violations(answer)
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation

@@ -111,9 +111,10 @@ RULES = (
         "REQ-ERROR",
         "api",
         "minor",
-        "A 422 says where the request is wrong",
+        "The refusal of an invalid request says what is wrong",
         "A 422 for an invalid request has the shape of HTTPValidationError, and a loc that names the wrong field, "
-        "with the index of the item if the field is in a list.",
+        "with the index of the item if the field is in a list. The refusal of an invalid field or parameter has no "
+        "status that HTTP has for other problems, such as 401 for credentials or 405 for the method.",
         GROUP,
     ),
     Rule(

@@ -337,12 +337,22 @@ class TestErrors:
             ([{"loc": ["limit"], "msg": "m", "type": "t"}], 422, ["loc names another parameter"]),
             ("a text", 422, ["not the shape"]),
             ("a text", 400, []),
+            ("a text", 405, ["the status tells of another problem"]),
         ],
     )
     def test_a_wrong_parameter_is_named(self, detail: Any, status: int, causes: list[str]) -> None:
         told = answer({"detail": detail}, status)
 
         assert [v.cause for v in parameter_error_violations(("query", "limit"), told)] == causes
+
+    @pytest.mark.parametrize("status", [401, 405, 406, 410, 421, 426, 451])
+    def test_the_status_of_a_refusal_is_not_one_for_another_problem(self, status: int) -> None:
+        assert self.causes(reading_of(count=0), "text", status) == ["the status tells of another problem"]
+        assert not self.causes(reading_of(count=1), "text", status)
+
+    @pytest.mark.parametrize("status", [400, 402, 403, 404, 409, 413, 415, 429, 499])
+    def test_a_server_may_choose_among_many_statuses(self, status: int) -> None:
+        assert not self.causes(reading_of(count=0), "text", status)
 
     def test_only_a_422_has_to_have_the_shape(self) -> None:
         assert not self.causes(reading_of(count=0), "text", status=400)

@@ -300,7 +300,9 @@ class TotalOfPoolsBySkip(Standin):
         assert c.get("/v1/pools?skip=5").json()["total"] == 2
 
 
-@plants("LIST-COMPLETE", what="In lists, a single pool is a text, not a list.", rarity="one field of one list")
+@plants(
+    "LIST-COMPLETE", "READ-BACK", what="In lists, a single pool is a text, not a list.", rarity="one field of one list"
+)
 class ListedPoolIsText(Standin):
     def show(self, run, where, index=0, of=1):
         shown = super().show(run, where, index, of)

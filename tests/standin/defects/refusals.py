@@ -1,6 +1,7 @@
 """Defects in refusals: malformed bodies, the shape of a 422, and what a refused request leaves behind."""
 
 import json
+import re
 from typing import Any
 
 from pydantic import ValidationError, model_validator
@@ -195,6 +196,17 @@ class LimitErrorNamesSkip(Standin):
     @staticmethod
     def witness(c: Client) -> None:
         assert c.get("/v1/runs?limit=0").json()["detail"][0]["loc"] == ["query", "limit"]
+
+
+@plants("REQ-ERROR", what="An invalid update is refused with 401, as a wrong token is.", rarity="one operation")
+class InvalidUpdatesAreUnauthorized(Standin):
+    def refused(self, status, detail, headers, path):
+        is_update = status == 422 and re.fullmatch("/v1/runs/[^/]{36}", path) is not None
+        return super().refused(401 if is_update else status, detail, headers, path)
+
+    @staticmethod
+    def witness(c: Client) -> None:
+        assert c.patch(c.create(), error=5).status_code == 422
 
 
 # -- REQ-ATOMIC
