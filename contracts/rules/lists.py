@@ -306,6 +306,15 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
         for run in isolated.runs:
             if not _judge_item(context, run, items[run["id"]], selected, written):
                 break
+        if selected and all(_shows_more(item, selected) for item in items.values()):
+            context.check.note(
+                "Not judged: list_runs shows other properties than those that `fields` names. An answer may have more."
+            )
+
+
+def _shows_more(item: Mapping[str, Any], selected: Sequence[str]) -> bool:
+    """Whether an item has a value in a field that was not asked for. Null may stand in place of what is left out."""
+    return any(item.get(name) not in _EMPTY for name in set(every_field()) - {*_ALWAYS_SHOWN, *selected})
 
 
 def _judge_item(

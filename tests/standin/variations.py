@@ -417,6 +417,12 @@ class OtherWording(Standin):
         return super().refused(status, detail, headers, path)
 
 
+@varies("fields is ignored: each item of a list has all fields.")
+class FieldsIgnored(Standin):
+    def kept_fields(self, query):
+        return {*super().kept_fields(query), *map(str, models.RunField)}
+
+
 @varies("A 422 has neither input nor ctx.")
 class NoInputInErrors(Standin):
     def violation(self, error, call):

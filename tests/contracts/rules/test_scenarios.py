@@ -27,6 +27,7 @@ from tests.standin.defects import DEFECTS
 from tests.standin.models import RunCreate
 from tests.standin.serving import serving
 from tests.standin.store import Lifecycle
+from tests.standin.variations import FieldsIgnored
 
 ONE_OF_EACH = {fault[1]: fault for fault in FAULTS}
 """Scenario → its last fault in the table, which `make test` plants; the first ones tend to take longer to find."""
@@ -111,6 +112,19 @@ def test_a_session_that_does_not_go_on_is_told_and_fails_nothing(
 
     assert not result.findings
     told = [note for note in result.notes if "a session after one of them was changed (delete active) stayed" in note]
+    assert len(told) == (kind is not None)
+
+
+@pytest.mark.parametrize("kind", [None, FieldsIgnored])
+def test_a_list_that_ignores_fields_is_told_and_fails_nothing(
+    kind: type | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("lists with selected fields", monkeypatch)
+
+    result = result_of(kind)
+
+    assert not result.findings
+    told = [note for note in result.notes if "other properties than those that `fields` names" in note]
     assert len(told) == (kind is not None)
 
 
