@@ -234,12 +234,15 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     def steps_of(*features: Sequence[str]) -> list[dict[str, Any]]:
         return [_step(index, *some, workflow=index % workflows) for index, some in enumerate(features)]
 
+    features = with_available_ids(check, write_bodies.CHAIN_FEATURES)
+    plain = steps_of((), ())
+    # The first two chains have every field between them.
     yield _full_case(steps_of(names, ("inputs",), names))
+    placed = {name: values[0] for name, values in features.items() if name not in _SHARED}
+    yield ChainCase({"steps": plain} | placed, reads_all=True)
     for number, size in enumerate(reversed(limits.above(1, 101))):  # the longest chain has every field
         yield ChainCase({"steps": steps_of(*[() if number % 2 else names] * size)}, reads_all=size <= 11)
     yield ChainCase({"steps": steps_of(names)})
-    features = with_available_ids(check, write_bodies.CHAIN_FEATURES)
-    plain = steps_of((), ())
     for number, subset in enumerate(write_bodies.powerset(features)):
         if len(subset) <= 2 or len(subset) == len(features):
             steps = steps_of(*[names] * 3) if number % 2 else plain
