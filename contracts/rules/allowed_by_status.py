@@ -19,8 +19,8 @@ from contracts.rules.updates import UPDATES
 from contracts.rules.writes import with_available_ids
 
 _STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
-    (),
     ("running",),
+    (),  # also in "retries too early"
     ("running", "running_checks"),
     *(("running", status) for status in STATUSES_IN_ORDER if status in TERMINAL - {"cancelled"}),
     ("cancelled",),
