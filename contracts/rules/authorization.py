@@ -273,6 +273,7 @@ SCENARIOS = (
         ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
         run_unauthorized,
         unauthorized_cases,
+        weight=4,  # each operation may have a fault of its own
     ),
     Scenario(
         "health without credentials",

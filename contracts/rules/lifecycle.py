@@ -420,7 +420,7 @@ def _cases_of_other_workflows(check: CheckContext) -> Iterator[LifecycleCase]:
 SCENARIOS = (
     Scenario(
         "lifecycles of runs",
-        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS", "SECRET-LEAK", "REQ-ATOMIC", "READ-BACK"),
+        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS", "SECRET-LEAK", "REQ-ATOMIC"),
         run_lifecycle,
         lifecycle_cases,
         needs=("get_run",),

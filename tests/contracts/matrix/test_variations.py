@@ -30,7 +30,7 @@ GROUPS = {
     "statuses": "unauthorized_is_403 bad_json_is_400 undecodable_is_422 key_conflict_is_422 retry_conflict_is_422 "
     "malformed_id_is_404 bulk_path_read_is_404 head_and_options_answered other_wording charset_named",
     "older": "missing_authorization_is_403 bulk_path_read_is_405 keys_are_per_path older_release no_running_checks "
-    "other_filters_are_ignored",
+    "other_filters_are_ignored fields_ignored",
     "strict": "strict_scalars limits_are_hard duplicate_names_refused other_content_type_is_415 not_base_64_refused",
     "lenient": "not_finite_is_null any_order",
     "known properties": "unknown_properties_refused",

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 from tests.standin.behaviour import Problem, Standin
+from tests.standin.store import Lifecycle
 from tests.standin.variations import UnknownMachineRefused, UnknownWorkflowRefused
 
 
@@ -72,7 +73,14 @@ class SkipIsDoubledByMachineAndStatus(Standin):
 
 
 class RefusedCreatesCount(UnknownWorkflowRefused, UnknownMachineRefused):
-    """The counter of a workflow's runs is raised before the machine is looked up."""
+    """The counter of a workflow's runs is raised before the machine is looked up.
+
+    No run starts: one that moves on while the totals are read may be counted twice, which would hide the difference.
+    """
+
+    class Lifecycle(Lifecycle):
+        def wait_s(self, run):
+            return 3600.0
 
     def __init__(self, settings):
         super().__init__(settings)
