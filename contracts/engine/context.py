@@ -25,7 +25,13 @@ from contracts.oracle import ParsedRequest, Query, Violation, accepts, answer_in
 from contracts.oracle.answer import other_resource, universal_violations
 from contracts.oracle.answer_schema import ANSWER_RULE, SCHEMA_RULE, answer_violations, has_documented_form, wrong_parts
 from contracts.oracle.create import judge_create
-from contracts.oracle.refusal import acceptance_of_invalid, error_violations, refusal_of_valid, rule_of_invalid_part
+from contracts.oracle.refusal import (
+    acceptance_of_invalid,
+    error_violations,
+    refusal_of_valid,
+    rule_of_invalid_part,
+    status_violations,
+)
 
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """The target may not be the cause of these: no answer (0), or an answer of a gateway."""
@@ -346,8 +352,11 @@ class CaseContext:
                 self.report_violation(violation, result, is_proof=True)
             return WriteResult(parsed, result, (), False)
         if result.refused:
-            if parsed.is_invalid and result.exchange.request.has_own_token:
-                self.judge("REQ-ERROR", error_violations(parsed, result.answer), result, is_proof=True)
+            if parsed.is_invalid:
+                wrong = [*error_violations(parsed, result.answer)]
+                if result.exchange.request.has_own_token:
+                    wrong += status_violations(result.answer)
+                self.judge("REQ-ERROR", wrong, result, is_proof=True)
             elif parsed.is_valid and not self._may_be_refused(parsed, result):
                 self.report_violation(refusal_of_valid(parsed, result.answer), result)
             return WriteResult(parsed, result, (), not parsed.is_valid)

@@ -40,8 +40,8 @@ CHANGEABLE: Final = (*RESULTS, "input_values", "release_session_after")
 SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
 _SET_BY_STATUS: Final = ("error", "output_data")
-_RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
 _TIMES: Final = ("started_at", "ended_at")
+_RESULTS_BY_PROBLEM: Final = {"ended before it started": _TIMES}
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How much the clocks of a target's machines, and the clock of the check, may differ."""
 
@@ -278,20 +278,20 @@ def _wrong_times(run: Mapping[str, Any]) -> Iterator[Violation]:
     ahead writes a later created_at, too.
     """
     created = moment_of(run.get("created_at"))
+    if created is None:
+        return
     for name in _TIMES:
-        at = moment_of(run.get(name))
-        if created is None or at is None:
+        at, got = moment_of(run.get(name)), run_in_words(run, ("created_at", name))
+        if at is None:
             continue
         if at < created - _CLOCK_TOLERANCE:
-            got = run_in_words(run, ("created_at", name))
             yield Violation("LIFECYCLE", f"{name} before created_at", f"{name} after created_at", got, field=name)
         elif at > max(created, datetime.now(UTC)) + _CLOCK_TOLERANCE:
-            got = run_in_words(run, ("created_at", name))
             yield Violation("LIFECYCLE", f"{name} in the future", f"{name} not after the read", got, field=name)
 
 
 def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
-    if name in {"started_at", "ended_at"}:
+    if name in _TIMES:
         # A text that is not a complete timestamp has no defined meaning.
         at, kept = moment_of(asked), moment_of(got)
         if at is None or kept is None:

@@ -134,17 +134,17 @@ resource, and not for its content.
 """
 
 
-def _status_violations(answer: Answer) -> Iterator[Violation]:
+def status_violations(answer: Answer) -> Iterator[Violation]:
+    """Judge the status of the refusal of an invalid request that has a valid token."""
     if answer.status in _OF_SOMETHING_ELSE:
         expected = "400 or 422, since the content of the request is invalid"
         yield Violation("REQ-ERROR", "the status tells of another problem", expected, answer_in_words(answer))
 
 
 def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
-    """Yield REQ-ERROR violations of the refusal of an invalid request that has a valid token."""
+    """Yield REQ-ERROR violations of a 422 for an invalid request."""
     if not parsed.is_invalid:
         return
-    yield from _status_violations(answer)
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation
@@ -175,7 +175,7 @@ def names_an_invalid_part(parsed: ParsedRequest, answer: Answer) -> bool:
 
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of the refusal of a wrong parameter. `where` is like ("query", "limit")."""
-    yield from _status_violations(answer)
+    yield from status_violations(answer)
     errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation

@@ -20,7 +20,7 @@ from contracts.rules.writes import with_available_ids
 
 _STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
     ("running",),
-    (),  # also in "retries too early"
+    (),  # after "running", since "retries too early" has new runs, too
     ("running", "running_checks"),
     *(("running", status) for status in STATUSES_IN_ORDER if status in TERMINAL - {"cancelled"}),
     ("cancelled",),
